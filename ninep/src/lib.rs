@@ -1,0 +1,3 @@
+//! 9P2000: codec and sans-IO sessions.
+#![no_std]
+#![forbid(unsafe_code)]
