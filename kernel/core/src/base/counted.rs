@@ -1,0 +1,134 @@
+//! [`Ref`]: a counted reference to a kernel object, whose making can fail.
+//!
+//! It is `Arc` without weak references and with an error for want of memory (the standard one aborts). The object
+//! is dropped by whoever lets go last, wherever that is: an object's `drop` therefore takes no lock that its holders
+//! may have and makes no portal call; what must be told to a server is put on a list to be drained.
+#![allow(unsafe_code, reason = "owns raw memory and counts who shares it")]
+
+extern crate alloc;
+
+use crate::msg::Result;
+use abi::error::Error;
+use alloc::alloc::{Layout, alloc, dealloc};
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering, fence};
+
+struct Object<T> {
+    count: AtomicUsize,
+    value: T,
+}
+
+/// A counted reference.
+pub struct Ref<T> {
+    object: NonNull<Object<T>>,
+    owns: PhantomData<Object<T>>,
+}
+
+// SAFETY: a Ref gives out `&T` on any thread that holds one and may drop T on the last of them, which is what
+// `T: Send + Sync` allows; the count is atomic.
+unsafe impl<T: Send + Sync> Send for Ref<T> {}
+// SAFETY: as above; a `&Ref<T>` can be cloned into a `Ref<T>` elsewhere.
+unsafe impl<T: Send + Sync> Sync for Ref<T> {}
+
+impl<T> Ref<T> {
+    /// Makes an object; [`Error::NoMemory`] when there is none, and the value is dropped.
+    pub fn new(value: T) -> Result<Ref<T>> {
+        let layout = Layout::new::<Object<T>>();
+        // SAFETY: the layout is not of size zero, since the count alone has a size.
+        let raw = unsafe { alloc(layout) }.cast::<Object<T>>();
+        let object = NonNull::new(raw).ok_or(Error::NoMemory)?;
+        // SAFETY: `object` is fresh memory of the layout of Object<T>, and nobody else knows it.
+        unsafe { object.write(Object { count: AtomicUsize::new(1), value }) };
+        Ok(Ref { object, owns: PhantomData })
+    }
+
+    /// Are both the same object?
+    pub fn same(a: &Ref<T>, b: &Ref<T>) -> bool {
+        a.object == b.object
+    }
+
+    /// How many hold it now; only a hint if others may hold it too, but 1 means that the asker alone does.
+    pub fn holders(this: &Ref<T>) -> usize {
+        this.inner().count.load(Ordering::Acquire)
+    }
+
+    /// The object's address: an identity for as long as it lives.
+    pub fn id(this: &Ref<T>) -> usize {
+        this.object.as_ptr() as usize
+    }
+
+    fn inner(&self) -> &Object<T> {
+        // SAFETY: the object lives while its count is above zero, and this Ref is counted.
+        unsafe { self.object.as_ref() }
+    }
+}
+
+impl<T> Clone for Ref<T> {
+    fn clone(&self) -> Ref<T> {
+        // Nobody can make 2^63 references: each takes memory.
+        self.inner().count.fetch_add(1, Ordering::Relaxed);
+        Ref { object: self.object, owns: PhantomData }
+    }
+}
+
+impl<T> Deref for Ref<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner().value
+    }
+}
+
+impl<T> Drop for Ref<T> {
+    fn drop(&mut self) {
+        if self.inner().count.fetch_sub(1, Ordering::Release) != 1 {
+            return;
+        }
+        fence(Ordering::Acquire);
+        // SAFETY: the count was one, so this was the last reference; the value was written by `new` and is read
+        // no more, and the memory came from `alloc` with this layout.
+        unsafe {
+            self.object.drop_in_place();
+            dealloc(self.object.as_ptr().cast(), Layout::new::<Object<T>>());
+        }
+    }
+}
+
+impl<T: core::fmt::Debug> core::fmt::Debug for Ref<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn the_last_holder_drops_the_object_once() {
+        struct Tells<'a>(&'a AtomicBool);
+        impl Drop for Tells<'_> {
+            fn drop(&mut self) {
+                assert!(!self.0.swap(true, Ordering::Relaxed), "dropped twice");
+            }
+        }
+        let gone = AtomicBool::new(false);
+        let a = Ref::new(Tells(&gone)).unwrap();
+        let b = a.clone();
+        assert_eq!(Ref::holders(&a), 2);
+        drop(a);
+        assert!(!gone.load(Ordering::Relaxed));
+        drop(b);
+        assert!(gone.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn an_object_without_size_works() {
+        let a = Ref::new(()).unwrap();
+        assert!(Ref::same(&a, &a.clone()));
+        assert!(!Ref::same(&a, &Ref::new(()).unwrap()));
+    }
+}

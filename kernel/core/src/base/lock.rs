@@ -1,0 +1,90 @@
+//! [`Spin`]: the kernel's lock. Interrupts are off in the kernel, so a holder is never interrupted on its CPU.
+//!
+//! While it spins a CPU serves its shootdown mailbox ([`crate::machine::relax`]), so a holder that waits for a
+//! shootdown to be acknowledged can't be waited for in turn. No lock is held across a copy to or from user memory, a
+//! portal call or a switch; doc/locks.md has the order.
+#![allow(unsafe_code, reason = "gives out a mutable reference to shared data under exclusion")]
+
+use crate::machine;
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A spin lock and what it guards.
+#[derive(Debug, Default)]
+pub struct Spin<T: ?Sized> {
+    held: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value moves between threads only under exclusion, which needs `T: Send` and no more.
+unsafe impl<T: ?Sized + Send> Sync for Spin<T> {}
+
+/// The lock is held for as long as this lives.
+#[derive(Debug)]
+pub struct Held<'a, T: ?Sized> {
+    lock: &'a Spin<T>,
+}
+
+impl<T> Spin<T> {
+    /// A free lock.
+    pub const fn new(value: T) -> Spin<T> {
+        Spin { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// What it guarded.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Spin<T> {
+    /// Waits for the lock and takes it.
+    #[inline]
+    pub fn lock(&self) -> Held<'_, T> {
+        loop {
+            if let Some(held) = self.try_lock() {
+                return held;
+            }
+            while self.held.load(Ordering::Relaxed) {
+                machine::relax();
+            }
+        }
+    }
+
+    /// Takes the lock if it is free.
+    #[inline]
+    pub fn try_lock(&self) -> Option<Held<'_, T>> {
+        (!self.held.swap(true, Ordering::Acquire)).then_some(Held { lock: self })
+    }
+
+    /// The value, by the only reference there is.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: ?Sized> Deref for Held<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `held` was false when this guard took it and stays true until the guard is dropped, so no other
+        // reference to the value exists.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for Held<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; and this guard is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for Held<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.held.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,14 @@
+//! The kernel's few data structures: counted objects, fallible lists and bytes, the spin lock.
+//!
+//! Everything that needs memory returns an error when there is none; nothing here or above it may call the
+//! infallible half of `alloc`.
+
+mod bytes;
+mod counted;
+mod list;
+mod lock;
+
+pub use bytes::Bytes;
+pub use counted::Ref;
+pub use list::List;
+pub use lock::{Held, Spin};

@@ -1,0 +1,144 @@
+//! What the portable kernel asks of the machine: a list of functions, defined once for each.
+//!
+//! They are ordinary symbols rather than a trait, so that no type of the kernel carries a parameter and link-time
+//! optimisation inlines them; `kernel/machine` defines them on hardware, [`crate::fake`] on a host. Interrupts are
+//! off whenever kernel code runs, except inside [`idle`]; so nothing here is entered twice on one CPU.
+#![allow(unsafe_code, reason = "declares the machine's symbols")]
+
+use crate::msg::UserBuf;
+use abi::portal::{Answer, Request};
+
+/// A physical page frame's number: its address divided by the page size.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
+pub struct Frame(pub u64);
+
+/// The root of an address space's page tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Root(pub Frame);
+
+/// What a program may do with a page. Reading is always allowed; the machine lets nothing be both written and
+/// executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rights {
+    /// Read.
+    Read,
+    /// Read and write.
+    Write,
+    /// Read and execute.
+    Exec,
+}
+
+/// A thread's or an activation's place in the kernel while it does not run: the machine's to interpret. For x86-64
+/// the saved kernel stack pointer; everything else lies on that stack.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Context {
+    /// Kernel stack pointer.
+    pub sp: u64,
+    /// Address of the area that keeps the vector registers of a thread that was interrupted, 0 for none yet.
+    pub vector: u64,
+}
+
+/// Where a portal call enters: all that the machine needs to go there. Fixed for the life of an activation.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Entry {
+    /// The server's space.
+    pub root: Root,
+    /// First address above the activation's kernel stack.
+    pub kernel_stack: u64,
+    /// First address above the activation's user stack.
+    pub user_stack: u64,
+    /// The server's entry point.
+    pub pc: u64,
+}
+
+/// Kernel stack of a thread and of an activation, in bytes.
+pub const KERNEL_STACK: usize = 16 << 10;
+
+/// Why one CPU interrupts another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Ipi {
+    /// Look at the run queue.
+    Reschedule,
+    /// Serve the shootdown mailbox.
+    Shootdown,
+}
+
+unsafe extern "Rust" {
+    /// This CPU's number, from 0.
+    pub safe fn cpu() -> usize;
+    /// How many CPUs run.
+    pub safe fn cpus() -> usize;
+    /// Nanoseconds since boot; never goes back, the same on every CPU within a microsecond.
+    pub safe fn now() -> u64;
+    /// Nanoseconds from 1970 to boot.
+    pub safe fn epoch() -> u64;
+    /// Asks for [`crate::entry::timer`] on this CPU at a time; `u64::MAX` for never.
+    pub safe fn set_timer(at: u64);
+    /// Halts with interrupts on until one came; returns with interrupts off, after its handler.
+    pub safe fn idle();
+    /// Called in every spin loop: a pause, and the shootdown mailbox is served.
+    pub safe fn relax();
+    /// Interrupts another CPU.
+    pub safe fn ipi(cpu: usize, why: Ipi);
+    /// A byte to the debug console.
+    pub safe fn debug(byte: u8);
+    /// Stops the machine with an exit code where there is a way to tell it, else powers off.
+    pub safe fn power_off(code: u8) -> !;
+    /// 32 random bytes, as good as the machine has.
+    pub safe fn entropy() -> [u8; 32];
+
+    /// Prepares a context that will call `run(arg)` on a kernel stack that ends at `stack_top`.
+    pub safe fn new_context(stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Context;
+    /// Leaves the current context for another; returns when somebody switches back. Caller and callee both belong to
+    /// this CPU's scheduler.
+    pub safe fn switch(from: &mut Context, to: &Context);
+    /// Names the kernel stack on which the current thread's (or activation's) system calls and traps begin.
+    pub safe fn set_kernel_stack(top: u64);
+    /// Loads an address space.
+    pub safe fn load(root: Root);
+    /// Leaves the kernel for a user program for the first time, with cleared registers but for two arguments.
+    pub safe fn enter_user(pc: u64, sp: u64, arg1: u64, arg2: u64) -> !;
+    /// Resumes a user program with exactly these registers.
+    pub safe fn resume_user(frame: &abi::note::Frame) -> !;
+    /// The portal call's first half: saves this kernel stack's place in `back`, sets the kernel stack, loads the
+    /// space, clears the vector registers and enters the server with the request's words. Returns the answer when
+    /// [`leave_portal`] is called for the same `back`; the caller's space and kernel stack are loaded again by then.
+    pub safe fn enter_portal(back: &mut Context, entry: &Entry, request: &Request) -> Answer;
+    /// The second half, on the activation's kernel stack, which is empty afterwards.
+    pub safe fn leave_portal(back: &Context, root: Root, kernel_stack: u64, answer: &Answer) -> !;
+
+    /// A space with nothing but the kernel in it; none without memory.
+    pub safe fn new_root() -> Option<Root>;
+    /// Frees the tables of a space, not the frames that are mapped; no CPU has it loaded.
+    pub safe fn free_root(root: Root);
+    /// Maps a page, in place of what was there. False without memory for the tables.
+    pub safe fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool;
+    /// Unmaps a page: what was there. The caller sees to the other CPUs.
+    pub safe fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)>;
+    /// What is mapped at an address.
+    pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
+    /// Forgets one address on this CPU.
+    pub safe fn flush_page(addr: u64);
+    /// Forgets every user address on this CPU.
+    pub safe fn flush_all();
+
+    /// Copies from the loaded space; false if an address can't be read even after [`crate::entry::fault`].
+    pub safe fn copy_in(to: &mut [u8], from: UserBuf) -> bool;
+    /// Copies to the loaded space; false if an address can't be written even after [`crate::entry::fault`].
+    pub safe fn copy_out(to: UserBuf, from: &[u8]) -> bool;
+    /// Copies between two frames, whichever space is loaded.
+    pub safe fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize);
+    /// Copies out of a frame.
+    pub safe fn read_frame(frame: Frame, offset: usize, to: &mut [u8]);
+    /// Copies into a frame.
+    pub safe fn write_frame(frame: Frame, offset: usize, from: &[u8]);
+    /// Fills a frame with zeroes.
+    pub safe fn zero_frame(frame: Frame);
+    /// Where a frame can be reached by the kernel: the direct map.
+    pub safe fn frame_address(frame: Frame) -> *mut u8;
+}
