@@ -31,9 +31,8 @@ impl OomHandler for Grow {
         let new = Span::new(old.get_base_acme().map_or(end as *mut u8, |(base, _)| base), new_end as *mut u8);
         // SAFETY: the kernel has just made [end, new_end) ours, zero-filled, and it follows the old heap; nobody else
         // calls segbrk (the lock of the allocator is held).
-        talc.oom_handler.heap = unsafe {
-            if old.is_empty() { talc.claim(new)? } else { talc.extend(old, new) }
-        };
+        talc.oom_handler.heap =
+            unsafe { if old.is_empty() { talc.claim(new)? } else { talc.extend(old, new) } };
         Ok(())
     }
 }

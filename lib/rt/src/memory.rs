@@ -85,7 +85,8 @@ pub(crate) unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i3
     let mut i = 0;
     while i + 8 <= n {
         // SAFETY: eight more bytes are inside both ranges; the reads need no alignment.
-        let (x, y) = unsafe { (a.add(i).cast::<u64>().read_unaligned(), b.add(i).cast::<u64>().read_unaligned()) };
+        let (x, y) =
+            unsafe { (a.add(i).cast::<u64>().read_unaligned(), b.add(i).cast::<u64>().read_unaligned()) };
         if x != y {
             return 1;
         }
