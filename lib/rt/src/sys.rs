@@ -154,12 +154,19 @@ pub fn rfork(flags: u32) -> Option<u32> {
     call!(Rfork, flags & !abi::file::RFMEM, 0).map(|r| r as u32)
 }
 
-/// A new process in the same memory, which calls `run(arg)` on a stack that ends at `stack` and then exits.
+/// A new process in the same memory, which calls `run(arg)` on a stack that ends at `stack`, then releases the
+/// semaphore that `run` returned and exits. After the release it touches the stack no more, so whoever acquires the
+/// semaphore may take the stack away.
 ///
 /// # Safety
 /// `stack` is 16-byte aligned, above memory that nobody else uses for as long as the process lives; `arg` is
-/// what `run` expects and stays valid as long.
-pub unsafe fn rfork_thread(flags: u32, stack: *mut u8, run: extern "C" fn(usize), arg: usize) -> Option<u32> {
+/// what `run` expects and stays valid as long; the semaphore outlives `run`.
+pub unsafe fn rfork_thread(
+    flags: u32,
+    stack: *mut u8,
+    run: extern "C" fn(usize) -> *const core::sync::atomic::AtomicI32,
+    arg: usize,
+) -> Option<u32> {
     let result: i64;
     // SAFETY: the child comes back from the call on the new stack with 0 and never leaves the block: it calls `run`
     // and ends the process. The parent sees an ordinary system call.
@@ -171,6 +178,10 @@ pub unsafe fn rfork_thread(flags: u32, stack: *mut u8, run: extern "C" fn(usize)
             "xor ebp, ebp",
             "mov rdi, r13",
             "call r12",
+            "mov rdi, rax",
+            "mov esi, 1",
+            "mov eax, {release}",
+            "syscall",
             "xor edi, edi",
             "xor esi, esi",
             "mov eax, {exits}",
@@ -178,6 +189,7 @@ pub unsafe fn rfork_thread(flags: u32, stack: *mut u8, run: extern "C" fn(usize)
             "ud2",
             "2:",
             exits = const Sys::Exits as u32,
+            release = const Sys::Semrelease as u32,
             in("r12") run, in("r13") arg,
             inlateout("rax") Sys::Rfork as u64 => result,
             inlateout("rdi") u64::from(flags | abi::file::RFMEM | abi::file::RFPROC) => _,

@@ -1,0 +1,75 @@
+//! Portals: how a program becomes a server.
+//!
+//! [`Portal::new`] makes one from an entry function; [`Portal::post`] gives it a name in /srv. The trait of
+//! `portolan-serve` with its engine makes entry functions for servers that are written as a set of file operations.
+
+use super::error::{Result, check};
+use super::file::File;
+use crate::sys;
+use abi::file::{OCEXEC, OWRITE};
+pub use abi::portal::{Limits, WANT_FLUSH};
+pub use rt::sys::PortalEntry;
+
+/// A portal, and so the right to make others and to wake its parked callers. It lives as long as its process.
+#[derive(Debug)]
+pub struct Portal(File);
+
+impl Portal {
+    /// Makes a portal whose calls enter at `entry`.
+    pub fn new(entry: PortalEntry, limits: &Limits) -> Result<Portal> {
+        check(sys::portal(entry, limits)).map(|fd| Portal(File::from_fd(fd)))
+    }
+
+    /// The descriptor, to be mounted.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// Gives it a name in /srv.
+    pub fn post(&self, name: &str) -> Result<()> {
+        let path = crate::alloc::format!("/srv/{name}");
+        let f = File::create(path, u32::from(OWRITE | OCEXEC), 0o600)?;
+        f.write_all(crate::alloc::format!("{}", self.0.fd()).as_bytes())
+    }
+
+    /// Lets up to `n` callers that are parked on a queue try again.
+    pub fn wake(&self, queue: u64, n: u32) -> Result<()> {
+        check(sys::wake(self.0.fd(), queue, n)).map(drop)
+    }
+}
+
+/// Runs `serve` in a process of its own that stays when this one ends, and returns when `serve` has said that it is
+/// ready by returning its portal. What it returns as an error is returned here.
+///
+/// The new process has copies of memory and descriptors; after `serve` has returned it only waits, while calls enter
+/// through the portal.
+pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
+    let [read, write] = check(sys::pipe())?;
+    let (read, write) = (File::from_fd(read), File::from_fd(write));
+    let pid = super::process::fork(abi::file::RFFDG | abi::file::RFNOWAIT)?;
+    if pid == 0 {
+        drop(read);
+        match serve() {
+            Ok(portal) => {
+                drop(write);
+                stay(portal)
+            }
+            Err(e) => {
+                let _ = write.write_all(e.words().as_bytes());
+                sys::exits(e.words().as_bytes())
+            }
+        }
+    }
+    drop(write);
+    let words = read.read_all()?;
+    if words.is_empty() { Ok(pid) } else { Err(super::Error::new(core::str::from_utf8(&words).unwrap_or("?"))) }
+}
+
+/// Waits for ever, so that a process without work of its own goes on owning its portal.
+pub fn stay(portal: Portal) -> ! {
+    loop {
+        // A note without a handler ends the process here; with one, it waits on.
+        let _ = sys::sleep(u64::MAX);
+        let _ = &portal;
+    }
+}
