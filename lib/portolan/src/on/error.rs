@@ -34,7 +34,9 @@ impl Error {
             fn write_str(&mut self, s: &str) -> fmt::Result {
                 for c in s.chars() {
                     let at = usize::from(self.0.len);
-                    let Some(room) = self.0.words.get_mut(at..at + c.len_utf8()) else { return Err(fmt::Error) };
+                    let Some(room) = self.0.words.get_mut(at..at + c.len_utf8()) else {
+                        return Err(fmt::Error);
+                    };
                     c.encode_utf8(room);
                     self.0.len += c.len_utf8() as u8;
                 }

@@ -62,7 +62,11 @@ pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
     }
     drop(write);
     let words = read.read_all()?;
-    if words.is_empty() { Ok(pid) } else { Err(super::Error::new(core::str::from_utf8(&words).unwrap_or("?"))) }
+    if words.is_empty() {
+        Ok(pid)
+    } else {
+        Err(super::Error::new(core::str::from_utf8(&words).unwrap_or("?")))
+    }
 }
 
 /// Waits for ever, so that a process without work of its own goes on owning its portal.
