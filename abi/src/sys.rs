@@ -108,7 +108,8 @@ calls! {
     Segbrk "segbrk" (addr),
     /// Makes a portal: a descriptor that can be posted or mounted.
     Portal "portal" (entry, limits),
-    /// Ends the portal call that runs on this activation. Returns only on a bad answer.
+    /// Ends the portal call that runs on this activation; an answer that makes no sense becomes the caller's error.
+    /// Returns only where no call runs.
     Reply "reply" (head, w1, w2, w3),
     /// Lets up to `n` callers parked on a portal's queue try again.
     Wake "wake" (fd, queue, n),

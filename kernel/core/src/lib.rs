@@ -11,6 +11,7 @@
 )]
 
 pub mod base;
+pub mod entry;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod machine;

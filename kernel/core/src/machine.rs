@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "declares the machine's symbols")]
 
 use crate::msg::UserBuf;
-use abi::portal::{Answer, Request};
+use abi::portal::Request;
 
 /// A physical page frame's number: its address divided by the page size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,8 +94,9 @@ unsafe extern "Rust" {
 
     /// Prepares a context that will call `run(arg)` on a kernel stack that ends at `stack_top`.
     pub safe fn new_context(stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Context;
-    /// Leaves the current context for another; returns when somebody switches back. Caller and callee both belong to
-    /// this CPU's scheduler.
+    /// Leaves the current context for another, made by [`new_context`] or saved by this or by [`enter_portal`]; returns
+    /// when somebody switches back. Kernel stack and space of the other are set before. Both belong to this CPU's
+    /// scheduler.
     pub safe fn switch(from: &mut Context, to: &Context);
     /// Names the kernel stack on which the current thread's (or activation's) system calls and traps begin.
     pub safe fn set_kernel_stack(top: u64);
@@ -105,12 +106,19 @@ unsafe extern "Rust" {
     pub safe fn enter_user(pc: u64, sp: u64, arg1: u64, arg2: u64) -> !;
     /// Resumes a user program with exactly these registers.
     pub safe fn resume_user(frame: &abi::note::Frame) -> !;
-    /// The portal call's first half: saves this kernel stack's place in `back`, sets the kernel stack, loads the
-    /// space, clears the vector registers and enters the server with the request's words. Returns the answer when
-    /// [`leave_portal`] is called for the same `back`; the caller's space and kernel stack are loaded again by then.
-    pub safe fn enter_portal(back: &mut Context, entry: &Entry, request: &Request) -> Answer;
-    /// The second half, on the activation's kernel stack, which is empty afterwards.
-    pub safe fn leave_portal(back: &Context, root: Root, kernel_stack: u64, answer: &Answer) -> !;
+    /// The portal call's first half: saves this kernel stack's place in `back` as [`switch`] does, sets the kernel
+    /// stack, loads the space, clears the vector registers and enters the server with the request's words. Returns
+    /// when somebody leaves for `back` or switches to it, with the caller's space and kernel stack set by then; the
+    /// answer has been left with the caller's thread.
+    pub safe fn enter_portal(back: &mut Context, entry: &Entry, request: &Request);
+    /// The second half, on the activation's kernel stack, which is forgotten: sets the kernel stack, loads the space
+    /// and goes on at `back`.
+    pub safe fn leave_portal(back: &Context, root: Root, kernel_stack: u64) -> !;
+
+    /// Makes the system call whose registers these are return `value`.
+    pub safe fn set_result(frame: &mut abi::note::Frame, value: u64);
+    /// Makes a program go on in a note's handler, on the stack at `sp`, with three arguments.
+    pub safe fn call_handler(frame: &mut abi::note::Frame, handler: u64, sp: u64, args: [u64; 3]);
 
     /// A space with nothing but the kernel in it; none without memory.
     pub safe fn new_root() -> Option<Root>;
