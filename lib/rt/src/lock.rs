@@ -29,7 +29,6 @@ impl Default for RawLock {
 // SAFETY: `users` goes from 0 to 1 for exactly one locker, which enters; each other counts itself and waits for a
 // `turn`, of which an unlock makes exactly one if it finds others counted. So one at a time is inside.
 unsafe impl lock_api::RawMutex for RawLock {
-    #[expect(clippy::declare_interior_mutable_const, reason = "how lock_api asks for a free lock")]
     const INIT: RawLock = RawLock::new();
     type GuardMarker = lock_api::GuardSend;
 

@@ -1,52 +1,40 @@
 //! [`Error`]: why a call failed, as the words that the kernel or a server gave.
 
+use crate::alloc::string::String;
 use crate::sys;
+use abi::error::Error as Known;
 use abi::limit;
 use core::fmt;
 
-/// Why a call failed. Kept by value: making one takes no memory.
-#[derive(Clone, Copy)]
-pub struct Error {
-    len: u8,
-    words: [u8; limit::ERROR],
+/// Why a call failed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Error {
+    /// One of the kernel's list.
+    Known(Known),
+    /// A server's or a program's words.
+    Words(String),
 }
 
 /// What calls return.
 pub type Result<T> = core::result::Result<T, Error>;
 
 impl Error {
-    /// An error with these words; cut at [`limit::ERROR`] bytes.
+    /// An error with these words.
     pub fn new(words: &str) -> Error {
-        let mut len = words.len().min(limit::ERROR);
-        while !words.is_char_boundary(len) {
-            len -= 1;
+        if let Some(k) = Known::from_text(words) {
+            return Error::Known(k);
         }
-        let mut e = Error { len: len as u8, words: [0; limit::ERROR] };
-        e.words[..len].copy_from_slice(&words.as_bytes()[..len]);
-        e
+        let mut s = String::new();
+        if s.try_reserve(words.len()).is_err() {
+            return Error::Known(Known::NoMemory);
+        }
+        s.push_str(words);
+        Error::Words(s)
     }
 
-    /// The words followed by others: `FILE: file does not exist`.
+    /// A thing and what went wrong with it: `FILE: file does not exist`.
     pub fn of(what: impl fmt::Display, why: impl fmt::Display) -> Error {
-        use fmt::Write;
-        struct Into<'a>(&'a mut Error);
-        impl Write for Into<'_> {
-            fn write_str(&mut self, s: &str) -> fmt::Result {
-                for c in s.chars() {
-                    let at = usize::from(self.0.len);
-                    let Some(room) = self.0.words.get_mut(at..at + c.len_utf8()) else {
-                        return Err(fmt::Error);
-                    };
-                    c.encode_utf8(room);
-                    self.0.len += c.len_utf8() as u8;
-                }
-                Ok(())
-            }
-        }
-        let mut e = Error { len: 0, words: [0; limit::ERROR] };
-        // Words that do not fit are cut.
-        let _ = write!(Into(&mut e), "{what}: {why}");
-        e
+        Error::Words(crate::alloc::format!("{what}: {why}"))
     }
 
     /// What the last failed system call of this thread left.
@@ -58,18 +46,21 @@ impl Error {
 
     /// The words.
     pub fn words(&self) -> &str {
-        core::str::from_utf8(&self.words[..usize::from(self.len)]).unwrap_or("")
+        match self {
+            Error::Known(k) => k.text(),
+            Error::Words(w) => w,
+        }
     }
 
     /// Is it this one of the list?
-    pub fn is(&self, e: abi::error::Error) -> bool {
-        self.words() == e.text()
+    pub fn is(&self, e: Known) -> bool {
+        *self == Error::Known(e)
     }
 }
 
-impl From<abi::error::Error> for Error {
-    fn from(e: abi::error::Error) -> Error {
-        Error::new(e.text())
+impl From<Known> for Error {
+    fn from(e: Known) -> Error {
+        Error::Known(e)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod process;
 pub mod thread;
 pub mod time;
 
+use crate::eprintln;
 pub use abi;
 pub use error::{Error, Result};
 pub use file::{File, STDERR, STDIN, STDOUT};

@@ -78,7 +78,7 @@ macro_rules! print { ($($a:tt)*) => { $crate::print_to($crate::STDOUT, format_ar
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
-    ($f:literal $($a:tt)*) => { $crate::print_to($crate::STDOUT, format_args!(concat!($f, "\n") $($a)*)) };
+    ($($a:tt)+) => { $crate::print_to($crate::STDOUT, format_args!("{}\n", format_args!($($a)+))) };
 }
 /// Prints to the standard error.
 #[macro_export]
@@ -87,5 +87,5 @@ macro_rules! eprint { ($($a:tt)*) => { $crate::print_to($crate::STDERR, format_a
 #[macro_export]
 macro_rules! eprintln {
     () => { $crate::eprint!("\n") };
-    ($f:literal $($a:tt)*) => { $crate::print_to($crate::STDERR, format_args!(concat!($f, "\n") $($a)*)) };
+    ($($a:tt)+) => { $crate::print_to($crate::STDERR, format_args!("{}\n", format_args!($($a)+))) };
 }
