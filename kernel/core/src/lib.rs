@@ -15,5 +15,6 @@ pub mod entry;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod machine;
+pub mod mem;
 pub mod msg;
 pub mod session;

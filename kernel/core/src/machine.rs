@@ -58,6 +58,21 @@ pub struct Entry {
 /// Kernel stack of a thread and of an activation, in bytes.
 pub const KERNEL_STACK: usize = 16 << 10;
 
+/// The machine's number in ELF files (62: x86-64).
+pub const ELF_MACHINE: u16 = 62;
+
+/// What the machine found when it started.
+#[derive(Clone, Copy, Debug)]
+pub struct Boot {
+    /// The boot archive, empty when none was given; never freed.
+    pub archive: &'static [u8],
+    /// The command line.
+    pub command: &'static [u8],
+}
+
+/// Bytes of [`save_vector`].
+pub const VECTOR: usize = 512;
+
 /// Why one CPU interrupts another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -130,6 +145,10 @@ unsafe extern "Rust" {
     pub safe fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)>;
     /// What is mapped at an address.
     pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
+    /// The first page mapped in a range of whole pages: skips what is empty in large steps.
+    pub safe fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
+    /// If this CPU has that root loaded, loads one with the kernel alone. [`idle`] does so too.
+    pub safe fn leave(root: Root);
     /// Forgets one address on this CPU.
     pub safe fn flush_page(addr: u64);
     /// Forgets every user address on this CPU.
@@ -149,4 +168,25 @@ unsafe extern "Rust" {
     pub safe fn zero_frame(frame: Frame);
     /// Where a frame can be reached by the kernel: the direct map.
     pub safe fn frame_address(frame: Frame) -> *mut u8;
+    /// The frame of an address of the direct map.
+    pub safe fn frame_of(at: *mut u8) -> Frame;
+
+    /// Makes a kernel stack: the first address above it; below it nothing is mapped. None without memory.
+    pub safe fn new_stack() -> Option<u64>;
+    /// Gives a kernel stack back, which nobody runs on.
+    pub safe fn free_stack(top: u64);
+
+    /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler.
+    pub safe fn save_vector(to: &mut [u8; VECTOR]);
+    /// Makes the program that this kernel entry goes back to find these vector registers.
+    pub safe fn restore_vector(from: &[u8; VECTOR]);
+
+    /// How many interrupt lines there are.
+    pub safe fn irqs() -> usize;
+    /// Lets one interrupt of a line come to [`crate::entry::irq`], which masks the line again; on this CPU.
+    pub safe fn unmask(irq: usize);
+    /// Reads a device register in port space, of 1, 2 or 4 bytes; all ones where there is none.
+    pub safe fn port_in(port: u16, width: u8) -> u32;
+    /// Writes one.
+    pub safe fn port_out(port: u16, width: u8, value: u32);
 }

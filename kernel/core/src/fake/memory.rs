@@ -1,0 +1,217 @@
+//! The fake machine's memory: frames in one block of the host's, page tables as maps.
+//!
+//! Tests that use memory hold a [`Memory`] for as long; it gives the frames to the kernel the first time and keeps
+//! such tests apart, so that each can count.
+
+use crate::machine::{Frame, Rights, Root};
+use crate::mem::frames::{self, Region};
+use crate::msg::UserBuf;
+use abi::limit::PAGE;
+use std::alloc::{Layout, alloc_zeroed};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+/// Frames that the kernel gets: numbers from [`FIRST`] on.
+const GIVEN: u64 = 64 << 8;
+/// Frames for [`reserve`].
+const RESERVED: u64 = 64 << 8;
+const FIRST: u64 = 0x100;
+
+/// Where frame [`FIRST`] is; an address, since a pointer can't be shared.
+static ARENA: LazyLock<usize> = LazyLock::new(|| {
+    let layout = Layout::from_size_align((GIVEN + RESERVED) as usize * PAGE, 4 << 20).unwrap();
+    // SAFETY: not of size zero. The host only makes the pages that are touched.
+    unsafe { alloc_zeroed(layout) }.expose_provenance()
+});
+static NEXT_RESERVED: AtomicU64 = AtomicU64::new(FIRST + GIVEN);
+static ALONE: Mutex<()> = Mutex::new(());
+static GIVE: LazyLock<()> = LazyLock::new(|| {
+    let table = Vec::leak(vec![0; (FIRST + GIVEN) as usize]);
+    frames::init(&[Region { start: FIRST, end: FIRST + GIVEN }], table);
+});
+
+type Table = BTreeMap<u64, (Frame, Rights)>;
+static ROOTS: LazyLock<Mutex<HashMap<u64, Table>>> = LazyLock::new(Default::default);
+static NEXT_ROOT: AtomicU64 = AtomicU64::new(1 << 40);
+
+thread_local! {
+    static LOADED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The use of memory by one test at a time.
+#[derive(Debug)]
+pub struct Memory {
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Gives the kernel its memory and waits until no other test uses it.
+pub fn memory() -> Memory {
+    let alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    LazyLock::force(&GIVE);
+    Memory { _alone: alone }
+}
+
+impl Memory {
+    /// Free frames.
+    pub fn free(&self) -> u64 {
+        frames::stats().free
+    }
+
+    /// Takes every frame but so many until the result is dropped.
+    pub fn exhaust(&self, but: u64) -> Exhausted {
+        let mut all: Vec<Frame> = std::iter::from_fn(|| frames::alloc().ok()).collect();
+        all.drain(..but as usize).for_each(frames::free);
+        Exhausted(all)
+    }
+}
+
+/// Frames that are taken so that nobody else can have them.
+#[derive(Debug)]
+pub struct Exhausted(Vec<Frame>);
+
+impl Drop for Exhausted {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(frames::free);
+    }
+}
+
+/// Frames in a row that the kernel does not have, for tests with an allocator of their own.
+pub fn reserve(count: u64) -> Frame {
+    let first = NEXT_RESERVED.fetch_add(count, Ordering::Relaxed);
+    assert!(first + count <= FIRST + GIVEN + RESERVED, "the fake machine's memory is too small");
+    Frame(first)
+}
+
+#[unsafe(no_mangle)]
+fn frame_address(frame: Frame) -> *mut u8 {
+    assert!((FIRST..FIRST + GIVEN + RESERVED).contains(&frame.0), "no frame {:#x}", frame.0);
+    std::ptr::with_exposed_provenance_mut(*ARENA + (frame.0 - FIRST) as usize * PAGE)
+}
+
+#[unsafe(no_mangle)]
+fn frame_of(at: *mut u8) -> Frame {
+    Frame(((at.addr() - *ARENA) / PAGE) as u64 + FIRST)
+}
+
+fn inside(offset: usize, len: usize) {
+    assert!(offset + len <= PAGE, "{len} bytes at {offset} of a frame");
+}
+
+#[unsafe(no_mangle)]
+fn read_frame(frame: Frame, offset: usize, to: &mut [u8]) {
+    inside(offset, to.len());
+    // SAFETY: the range lies in the frame, which is in the arena; to is the caller's own.
+    unsafe { frame_address(frame).add(offset).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+}
+
+#[unsafe(no_mangle)]
+fn write_frame(frame: Frame, offset: usize, from: &[u8]) {
+    inside(offset, from.len());
+    // SAFETY: as in `read_frame`.
+    unsafe { frame_address(frame).add(offset).copy_from_nonoverlapping(from.as_ptr(), from.len()) };
+}
+
+#[unsafe(no_mangle)]
+fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize) {
+    inside(to_offset, len);
+    inside(from_offset, len);
+    // SAFETY: both ranges lie in frames of the arena; they may be the same.
+    unsafe { frame_address(to).add(to_offset).copy_from(frame_address(from).add(from_offset), len) };
+}
+
+#[unsafe(no_mangle)]
+fn zero_frame(frame: Frame) {
+    // SAFETY: the frame is in the arena.
+    unsafe { frame_address(frame).write_bytes(0, PAGE) };
+}
+
+#[unsafe(no_mangle)]
+fn new_root() -> Option<Root> {
+    // A root costs a frame, as it does on hardware, so that tests can run out and can count.
+    let root = NEXT_ROOT.fetch_add(1, Ordering::Relaxed);
+    let frame = frames::alloc().ok()?;
+    let mut roots = ROOTS.lock().unwrap();
+    roots.insert(root, Table::from([(u64::MAX, (frame, Rights::Read))]));
+    Some(Root(Frame(root)))
+}
+
+#[unsafe(no_mangle)]
+fn free_root(root: Root) {
+    let mut table = ROOTS.lock().unwrap().remove(&root.0.0).expect("a root is freed once");
+    let (frame, _) = table.remove(&u64::MAX).unwrap();
+    assert!(table.is_empty(), "pages were left mapped");
+    frames::free(frame);
+}
+
+fn with<T>(root: Root, f: impl FnOnce(&mut Table) -> T) -> T {
+    f(ROOTS.lock().unwrap().get_mut(&root.0.0).expect("a root that was freed is used"))
+}
+
+#[unsafe(no_mangle)]
+fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool {
+    assert!(addr.is_multiple_of(PAGE as u64));
+    with(root, |t| t.insert(addr, (frame, rights)));
+    true
+}
+
+#[unsafe(no_mangle)]
+fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)> {
+    with(root, |t| t.remove(&(addr & !(PAGE as u64 - 1))))
+}
+
+#[unsafe(no_mangle)]
+fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
+    with(root, |t| t.get(&(addr & !(PAGE as u64 - 1))).copied())
+}
+
+#[unsafe(no_mangle)]
+fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
+    with(root, |t| t.range(from..to).next().map(|(&a, &(f, r))| (a, f, r)))
+}
+
+#[unsafe(no_mangle)]
+fn load(root: Root) {
+    LOADED.set(root.0.0);
+}
+
+#[unsafe(no_mangle)]
+fn leave(root: Root) {
+    if LOADED.get() == root.0.0 {
+        LOADED.set(0);
+    }
+}
+
+#[unsafe(no_mangle)]
+fn flush_page(_addr: u64) {}
+
+#[unsafe(no_mangle)]
+fn flush_all() {}
+
+/// Walks a range of the loaded space page by page: each piece's frame, offset in it and place in the buffer.
+fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::Range<usize>)) -> bool {
+    let root = Root(Frame(LOADED.get()));
+    let mut done = 0;
+    while done < buf.len {
+        let Some(addr) = buf.addr.checked_add(done as u64) else { return false };
+        let offset = addr as usize % PAGE;
+        let n = (buf.len - done).min(PAGE - offset);
+        match lookup(root, addr) {
+            Some((frame, rights)) if !write || rights == Rights::Write => f(frame, offset, done..done + n),
+            _ => return false,
+        }
+        done += n;
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+fn copy_in(to: &mut [u8], from: UserBuf) -> bool {
+    pieces(from, false, |frame, offset, at| read_frame(frame, offset, &mut to[at]))
+}
+
+#[unsafe(no_mangle)]
+fn copy_out(to: UserBuf, from: &[u8]) -> bool {
+    pieces(to, true, |frame, offset, at| write_frame(frame, offset, &from[at]))
+}

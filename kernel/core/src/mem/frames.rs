@@ -1,0 +1,395 @@
+//! [`Buddy`]: who has which frame; and the one instance that has the machine's memory.
+//!
+//! A buddy allocator: blocks of 2^order frames, aligned to their size; two free halves of a block join. Free blocks
+//! are linked through their own first bytes; one byte per frame says whether a block begins there, how large, and
+//! whether it is free, so a frame that is freed twice is noticed. Memory enters the lists in pieces of the largest
+//! block and only when it is first needed, so a machine of 64 GiB starts as fast as one of 4 MiB.
+
+use crate::base::Spin;
+use crate::machine::{self, Frame};
+use crate::msg::Result;
+use abi::error::Error;
+use abi::limit::PAGE;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The largest block is 2^10 frames, 4 MiB.
+pub const MAX_ORDER: u8 = 10;
+const ORDERS: usize = MAX_ORDER as usize + 1;
+const CHUNK: u64 = 1 << MAX_ORDER;
+/// How many separate ranges of memory a machine may have; further ones are left alone.
+pub const REGIONS: usize = 16;
+
+/// Marks of the table; the order is in the low bits.
+const FREE: u8 = 0x80;
+const USED: u8 = 0x40;
+const NONE: u64 = u64::MAX;
+
+/// A range of frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Region {
+    /// The first.
+    pub start: u64,
+    /// The first that is not in it.
+    pub end: u64,
+}
+
+/// The allocator. Its owner must have it behind a lock.
+#[derive(Debug)]
+pub struct Buddy {
+    table: &'static mut [u8],
+    heads: [u64; ORDERS],
+    /// Memory that has not entered the lists yet.
+    fresh: [Region; REGIONS],
+    total: u64,
+    free: u64,
+    misuse: u64,
+}
+
+impl Buddy {
+    /// One without memory.
+    pub const fn empty() -> Buddy {
+        Buddy {
+            table: &mut [],
+            heads: [NONE; ORDERS],
+            fresh: [Region { start: 0, end: 0 }; REGIONS],
+            total: 0,
+            free: 0,
+            misuse: 0,
+        }
+    }
+
+    /// One with memory; `table` has a byte for each frame from 0 on, and frames beyond it are left alone.
+    pub fn new(map: &[Region], table: &'static mut [u8]) -> Buddy {
+        let mut b = Buddy::empty();
+        let end = table.len() as u64;
+        for (slot, r) in b.fresh.iter_mut().zip(map) {
+            let r = Region { start: r.start.min(end), end: r.end.min(end) };
+            *slot = r;
+            b.total = b.total.saturating_add(r.end.saturating_sub(r.start));
+        }
+        b.free = b.total;
+        b.table = table;
+        b
+    }
+
+    fn mark(&mut self, frame: u64, mark: u8) {
+        if let Some(m) = usize::try_from(frame).ok().and_then(|f| self.table.get_mut(f)) {
+            *m = mark;
+        }
+    }
+
+    fn marked(&self, frame: u64) -> u8 {
+        usize::try_from(frame).ok().and_then(|f| self.table.get(f)).copied().unwrap_or(0)
+    }
+
+    fn head(&mut self, order: u8) -> &mut u64 {
+        // The last is as good as any for an order that does not exist: nobody asks for one.
+        let at = usize::from(order.min(MAX_ORDER));
+        #[expect(clippy::indexing_slicing, reason = "at is below ORDERS by the line above")]
+        &mut self.heads[at]
+    }
+
+    fn push(&mut self, frame: u64, order: u8) {
+        let head = *self.head(order);
+        write_links(frame, [head, NONE]);
+        if head != NONE {
+            let [next, _] = read_links(head);
+            write_links(head, [next, frame]);
+        }
+        *self.head(order) = frame;
+        self.mark(frame, FREE | order);
+    }
+
+    fn unlink(&mut self, frame: u64, order: u8) {
+        let [next, previous] = read_links(frame);
+        if next != NONE {
+            let [n, _] = read_links(next);
+            write_links(next, [n, previous]);
+        }
+        if previous == NONE {
+            *self.head(order) = next;
+        } else {
+            let [_, p] = read_links(previous);
+            write_links(previous, [next, p]);
+        }
+        self.mark(frame, 0);
+    }
+
+    /// Takes one more piece of fresh memory into the lists.
+    #[cold]
+    fn refill(&mut self) -> bool {
+        let Some(region) = self.fresh.iter_mut().find(|r| r.start < r.end) else { return false };
+        let mut at = region.start;
+        let end = region.end.min((at | (CHUNK - 1)).saturating_add(1));
+        region.start = end;
+        for f in at..end {
+            self.mark(f, 0);
+        }
+        while at < end {
+            let mut order = MAX_ORDER.min(at.trailing_zeros() as u8);
+            while at.saturating_add(1 << order) > end {
+                order = order.saturating_sub(1);
+            }
+            self.push(at, order);
+            at = at.saturating_add(1 << order);
+        }
+        true
+    }
+
+    /// Takes a block.
+    pub fn alloc(&mut self, order: u8) -> Option<Frame> {
+        if order > MAX_ORDER {
+            return None;
+        }
+        let mut found = order;
+        let frame = loop {
+            let head = *self.head(found);
+            if head != NONE {
+                break head;
+            }
+            if found < MAX_ORDER {
+                found = found.saturating_add(1);
+            } else {
+                if !self.refill() {
+                    return None;
+                }
+                found = order;
+            }
+        };
+        self.unlink(frame, found);
+        while found > order {
+            found = found.saturating_sub(1);
+            self.push(frame.saturating_add(1 << found), found);
+        }
+        self.mark(frame, USED | order);
+        self.free = self.free.saturating_sub(1 << order);
+        Some(Frame(frame))
+    }
+
+    /// Makes the frames of a block that is in use ones that are freed one by one.
+    pub fn split(&mut self, frame: Frame, order: u8) {
+        if self.marked(frame.0) == USED | order {
+            for i in 0..1u64 << order {
+                self.mark(frame.0.saturating_add(i), USED);
+            }
+        }
+    }
+
+    /// Gives a block back. What was not taken as such a block is counted and left alone.
+    pub fn free(&mut self, frame: Frame, order: u8) {
+        if order > MAX_ORDER || self.marked(frame.0) != USED | order {
+            self.misuse = self.misuse.saturating_add(1);
+            return;
+        }
+        self.free = self.free.saturating_add(1 << order);
+        let (mut at, mut order) = (frame.0, order);
+        self.mark(at, 0);
+        while order < MAX_ORDER {
+            let buddy = at ^ (1 << order);
+            if self.marked(buddy) != FREE | order {
+                break;
+            }
+            self.unlink(buddy, order);
+            at = at.min(buddy);
+            order = order.saturating_add(1);
+        }
+        self.push(at, order);
+    }
+}
+
+fn read_links(frame: u64) -> [u64; 2] {
+    let mut b = [[0; 8]; 2];
+    machine::read_frame(Frame(frame), 0, b.as_flattened_mut());
+    b.map(u64::from_ne_bytes)
+}
+
+fn write_links(frame: u64, links: [u64; 2]) {
+    machine::write_frame(Frame(frame), 0, links.map(u64::to_ne_bytes).as_flattened());
+}
+
+/// The machine's memory. Taken last of all locks; nothing is called while it is held.
+static FRAMES: Spin<Buddy> = Spin::new(Buddy::empty());
+/// Frames that stand ready in pools of others ([`crate::mem::space`] does not count them as used).
+static POOLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes over the machine's free memory. Once, before any other function here.
+pub fn init(map: &[Region], table: &'static mut [u8]) {
+    *FRAMES.lock() = Buddy::new(map, table);
+}
+
+/// How memory stands, in frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// All that the kernel was given.
+    pub total: u64,
+    /// What nobody has.
+    pub free: u64,
+    /// What is kept ready in pools, such as that of kernel stacks; not free.
+    pub pooled: u64,
+    /// How often something was freed that was not in use: a mistake in the kernel.
+    pub misuse: u64,
+}
+
+/// How memory stands.
+pub fn stats() -> Stats {
+    let pooled = POOLED.load(Ordering::Relaxed) as u64;
+    let f = FRAMES.lock();
+    Stats { total: f.total, free: f.free, pooled, misuse: f.misuse }
+}
+
+/// A pool tells by how much it grew or shrank.
+pub fn pooled(more: isize) {
+    POOLED.fetch_add(more as usize, Ordering::Relaxed);
+}
+
+/// Takes a frame; it holds whatever its last user left.
+pub fn alloc() -> Result<Frame> {
+    run(0)
+}
+
+/// Takes a frame filled with zeroes.
+pub fn zeroed() -> Result<Frame> {
+    let f = run(0)?;
+    machine::zero_frame(f);
+    Ok(f)
+}
+
+/// Takes 2^order frames in a row.
+pub fn run(order: u8) -> Result<Frame> {
+    FRAMES.lock().alloc(order).ok_or_else(|| Error::NoMemory.into())
+}
+
+/// Gives a frame back.
+pub fn free(frame: Frame) {
+    free_run(frame, 0);
+}
+
+/// Gives back what [`run`] took.
+pub fn free_run(frame: Frame, order: u8) {
+    FRAMES.lock().free(frame, order);
+}
+
+/// Frames in a row that nobody else knows yet, as bytes: how a program's pages are filled before they are mapped.
+#[derive(Debug)]
+pub struct Fresh {
+    first: Frame,
+    count: usize,
+}
+
+impl Fresh {
+    /// 2^order frames, filled with zeroes.
+    pub fn new(order: u8) -> Result<Fresh> {
+        let mut f = FRAMES.lock();
+        let first = f.alloc(order).ok_or(Error::NoMemory)?;
+        f.split(first, order);
+        drop(f);
+        let fresh = Fresh { first, count: 1 << order };
+        for i in 0..fresh.count {
+            machine::zero_frame(fresh.frame(i));
+        }
+        Ok(fresh)
+    }
+
+    fn frame(&self, i: usize) -> Frame {
+        Frame(self.first.0.saturating_add(i as u64))
+    }
+
+    /// Their bytes.
+    #[allow(unsafe_code, reason = "turns owned frames into a slice")]
+    pub fn bytes(&mut self) -> &mut [u8] {
+        let len = self.count.saturating_mul(PAGE);
+        // SAFETY: the frames are allocated, in a row in the direct map, initialised by zeroing, and nobody but this
+        // value knows them; the slice borrows it mutably.
+        unsafe { core::slice::from_raw_parts_mut(machine::frame_address(self.first), len) }
+    }
+
+    /// Hands the frames over, one by one in order: to be freed with [`free`].
+    pub fn take(mut self) -> impl Iterator<Item = Frame> {
+        let (first, count) = (self.first.0, self.count as u64);
+        self.count = 0;
+        (first..first.saturating_add(count)).map(Frame)
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        for i in 0..self.count {
+            free(self.frame(i));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Frames of the test's own, borrowed from the fake machine.
+    fn some(count: u64) -> (Buddy, Region) {
+        let first = crate::fake::reserve(count).0;
+        let table = Vec::leak(vec![0xffu8; (first + count) as usize]);
+        let map = Region { start: first, end: first + count };
+        (Buddy::new(&[map], table), map)
+    }
+
+    #[test]
+    fn random_blocks_never_overlap_and_all_come_back() {
+        let (mut b, map) = some(5000);
+        let mut have: BTreeMap<u64, u8> = BTreeMap::new();
+        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        for _ in 0..20_000 {
+            if random() % 5 < 3 {
+                let order = (random() % 6) as u8;
+                let Some(f) = b.alloc(order) else { continue };
+                assert_eq!(f.0 % (1 << order), 0, "not aligned");
+                assert!(f.0 >= map.start && f.0 + (1 << order) <= map.end);
+                let before = have.range(..f.0 + (1 << order)).next_back();
+                assert!(before.is_none_or(|(&at, &o)| at + (1 << o) <= f.0), "overlaps");
+                have.insert(f.0, order);
+            } else if let Some((&at, &order)) = have.iter().nth(random() as usize % have.len().max(1)) {
+                have.remove(&at);
+                b.free(Frame(at), order);
+            }
+            let used: u64 = have.values().map(|&o| 1 << o).sum();
+            assert_eq!(b.free, b.total - used);
+        }
+        for (at, order) in have {
+            b.free(Frame(at), order);
+        }
+        assert_eq!((b.free, b.misuse), (5000, 0));
+        // Everything has joined again: as many largest blocks as alignment allows.
+        let largest = (map.start.next_multiple_of(CHUNK)..map.end).step_by(CHUNK as usize);
+        let most = largest.filter(|at| at + CHUNK <= map.end).count();
+        assert_eq!((0..).take_while(|_| b.alloc(MAX_ORDER).is_some()).count(), most);
+    }
+
+    #[test]
+    fn what_is_freed_twice_is_left_alone() {
+        let (mut b, _) = some(64);
+        let f = b.alloc(0).unwrap();
+        b.free(f, 0);
+        b.free(f, 0);
+        assert_eq!((b.free, b.misuse), (64, 1));
+        let f = b.alloc(1).unwrap();
+        b.free(f, 0);
+        assert_eq!((b.free, b.misuse), (62, 2));
+        b.split(f, 1);
+        b.free(f, 0);
+        b.free(Frame(f.0 + 1), 0);
+        assert_eq!((b.free, b.misuse), (64, 2));
+    }
+
+    #[test]
+    fn memory_ends_with_an_error_and_not_before() {
+        let (mut b, _) = some(100);
+        assert_eq!((0..).take_while(|_| b.alloc(0).is_some()).count(), 100);
+        assert_eq!(b.alloc(0), None);
+        assert_eq!(b.alloc(MAX_ORDER + 1), None);
+    }
+}

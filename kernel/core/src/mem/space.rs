@@ -1,0 +1,680 @@
+//! [`Space`]: what a process can address, as an ordered list of attachments over the machine's page tables.
+//!
+//! The page tables are the only record of which page is where; an attachment says what an absent page of its range
+//! means. Anonymous memory appears zeroed when it is first touched, or at once in a wired space (that of a
+//! process with a portal, so that a server never faults on a server). Memory that many spaces share by file comes with
+//! the pager; processes that share all memory share the space.
+//!
+//! A space may be loaded on several CPUs. What is taken out of it is given back only after [`shootdown`], and a frame
+//! that [`Space::resolve`] found stays what it is until this CPU next spins, switches or leaves the kernel.
+
+use super::frames::{self, Fresh};
+use super::shootdown;
+use crate::base::{List, Spin};
+use crate::machine::{self, Frame, Rights, Root};
+use crate::msg::Result;
+use abi::error::Error;
+use abi::limit::{PAGE, TEXT, USER_END};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+const PAGE64: u64 = PAGE as u64;
+/// No attachment reaches the last page, so that no user address but one is followed by a non-user one.
+const END: u64 = USER_END - PAGE64;
+/// Where attachments go that name no address.
+const ANYWHERE: u64 = 0x1000_0000_0000;
+/// How many frames are taken out before the CPUs are made to forget them.
+const BATCH: usize = 64;
+
+/// What a range is for, as /proc shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Use {
+    /// The program's code and constants.
+    Text,
+    /// The program's variables.
+    Data,
+    /// What brk grows.
+    Heap,
+    /// The first thread's stack.
+    Stack,
+    /// Attached by system call.
+    Segment,
+    /// Of a portal's activation.
+    Activation,
+    /// Registers of a device: the frames are not memory.
+    Device,
+}
+
+/// How a page was touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Written.
+    Write,
+    /// Executed.
+    Exec,
+}
+
+/// A range of a space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// First address.
+    pub start: u64,
+    /// First address beyond it; both are multiples of the page size.
+    pub end: u64,
+    /// What may be done there.
+    pub rights: Rights,
+    /// What it is for.
+    pub kind: Use,
+}
+
+#[derive(Debug)]
+struct State {
+    /// In order of address; none overlap.
+    list: List<Attachment>,
+    /// New memory is made at once instead of when it is touched.
+    wired: bool,
+    /// Where the heap starts; its attachment, when there is one, starts here.
+    heap: u64,
+}
+
+/// An address space. Shared by the processes that share memory, by `Ref`.
+#[derive(Debug)]
+pub struct Space {
+    root: Root,
+    /// CPUs that have loaded it at any time.
+    cpus: AtomicU32,
+    state: Spin<State>,
+}
+
+fn page_of(addr: u64) -> u64 {
+    addr & !(PAGE64 - 1)
+}
+
+/// The whole pages of a range, if programs may have them all.
+fn pages(addr: u64, len: u64) -> Result<(u64, u64)> {
+    let end = addr.checked_add(len).and_then(|e| e.checked_next_multiple_of(PAGE64)).ok_or(Error::BadArg)?;
+    if len == 0 || page_of(addr) != addr || addr < PAGE64 || end > END {
+        return Err(Error::BadArg.into());
+    }
+    Ok((addr, end))
+}
+
+impl State {
+    fn at(&self, addr: u64) -> Option<&Attachment> {
+        let i = self.list.partition_point(|a| a.end <= addr);
+        self.list.get(i).filter(|a| a.start <= addr)
+    }
+
+    fn insert(&mut self, new: Attachment) -> Result<()> {
+        let i = self.list.partition_point(|a| a.end <= new.start);
+        if self.list.get(i).is_some_and(|a| a.start < new.end) {
+            return Err(Error::Overlap.into());
+        }
+        self.list.insert(i, new)
+    }
+
+    /// A hole of a length, above [`ANYWHERE`].
+    fn hole(&self, len: u64) -> Result<u64> {
+        let mut at = ANYWHERE;
+        for a in self.list.iter().filter(|a| a.end > ANYWHERE) {
+            if a.start >= at && a.start.saturating_sub(at) >= len {
+                break;
+            }
+            // A page stays free between neighbours: it catches who runs over the end.
+            at = at.max(a.end.saturating_add(PAGE64));
+        }
+        if at.saturating_add(len) > abi::portal::ACTIVATIONS {
+            return Err(Error::NoMemory.into());
+        }
+        Ok(at)
+    }
+}
+
+impl Space {
+    /// An empty space.
+    pub fn new() -> Result<Space> {
+        let root = machine::new_root().ok_or(Error::NoMemory)?;
+        let state = State { list: List::new(), wired: false, heap: TEXT };
+        Ok(Space { root, cpus: AtomicU32::new(0), state: Spin::new(state) })
+    }
+
+    /// Its page tables.
+    pub fn root(&self) -> Root {
+        self.root
+    }
+
+    /// Notes that this CPU is about to have it loaded. Whoever loads the root otherwise than by [`Space::load`] calls
+    /// this first.
+    #[inline]
+    pub fn mark(&self) {
+        let me = 1u32 << machine::cpu();
+        if self.cpus.load(Ordering::Relaxed) & me == 0 {
+            // Before the load, as seen by whoever changes the tables and then reads the mask.
+            self.cpus.fetch_or(me, Ordering::SeqCst);
+        }
+    }
+
+    /// Loads it on this CPU.
+    #[inline]
+    pub fn load(&self) {
+        self.mark();
+        machine::load(self.root);
+    }
+
+    /// Attaches new memory, at an address or, with 0, anywhere: where. The length is rounded up to pages.
+    pub fn attach(&self, addr: u64, len: u64, rights: Rights, kind: Use) -> Result<u64> {
+        let mut state = self.state.lock();
+        let addr = if addr == 0 { state.hole(len)? } else { addr };
+        let (start, end) = pages(addr, len)?;
+        state.insert(Attachment { start, end, rights, kind })?;
+        if state.wired || kind == Use::Activation {
+            let made = self.populate(start, end, rights);
+            if made.is_err() {
+                self.take_out(&mut state, start, end);
+            }
+            made?;
+        }
+        Ok(start)
+    }
+
+    /// Attaches the registers of a device: where.
+    pub fn attach_device(&self, first: Frame, count: u64, rights: Rights) -> Result<u64> {
+        let mut state = self.state.lock();
+        let len = count.checked_mul(PAGE64).ok_or(Error::BadArg)?;
+        let (start, end) = pages(state.hole(len)?, len)?;
+        state.insert(Attachment { start, end, rights, kind: Use::Device })?;
+        let frames = (0..count).map(|i| Frame(first.0.saturating_add(i)));
+        for (addr, frame) in (start..end).step_by(PAGE).zip(frames) {
+            if !machine::map(self.root, addr, frame, rights) {
+                self.take_out(&mut state, start, end);
+                return Err(Error::NoMemory.into());
+            }
+        }
+        Ok(start)
+    }
+
+    /// Puts filled frames where nothing is mapped yet, in an attachment that starts at or below `addr`; those that are
+    /// beyond `end` are given back.
+    pub(super) fn place(&self, addr: u64, end: u64, rights: Rights, fresh: Fresh) -> Result<()> {
+        let mut addr = addr;
+        let mut done = Ok(());
+        for frame in fresh.take() {
+            if addr >= end || done.is_err() {
+                frames::free(frame);
+            } else if !machine::map(self.root, addr, frame, rights) {
+                frames::free(frame);
+                done = Err(Error::NoMemory.into());
+            }
+            addr = addr.saturating_add(PAGE64);
+        }
+        done
+    }
+
+    /// Makes the absent pages of a range, which lies in an attachment.
+    fn populate(&self, start: u64, end: u64, rights: Rights) -> Result<()> {
+        for addr in (start..end).step_by(PAGE) {
+            if machine::lookup(self.root, addr).is_none() {
+                self.make(addr, rights)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&self, addr: u64, rights: Rights) -> Result<Frame> {
+        let frame = frames::zeroed()?;
+        if machine::map(self.root, addr, frame, rights) {
+            return Ok(frame);
+        }
+        frames::free(frame);
+        Err(Error::NoMemory.into())
+    }
+
+    /// Detaches whole attachments, or parts of them.
+    pub fn detach(&self, addr: u64, len: u64) -> Result<()> {
+        let (start, end) = pages(addr, len)?;
+        let mut state = self.state.lock();
+        if state.at(start).is_none() || state.at(end.saturating_sub(1)).is_none() {
+            return Err(Error::NoSegment.into());
+        }
+        self.cut(&mut state, start, end)
+    }
+
+    /// Takes a range out of the list, which may split an attachment, and then out of the tables.
+    fn cut(&self, state: &mut State, start: u64, end: u64) -> Result<()> {
+        // At most one attachment is split, into one more.
+        state.list.reserve(1)?;
+        self.free_pages(state, start, end);
+        let mut i = state.list.partition_point(|a| a.end <= start);
+        while let Some(a) = state.list.get_mut(i) {
+            if a.start >= end {
+                break;
+            }
+            let whole = *a;
+            match (whole.start < start, whole.end > end) {
+                (false, false) => {
+                    state.list.remove(i);
+                    continue;
+                }
+                (true, false) => a.end = start,
+                (false, true) => a.start = end,
+                (true, true) => {
+                    a.end = start;
+                    state.list.insert(i.saturating_add(1), Attachment { start: end, ..whole })?;
+                }
+            }
+            i = i.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Undoes an attachment that was just made.
+    fn take_out(&self, state: &mut State, start: u64, end: u64) {
+        self.free_pages(state, start, end);
+        state.list.retain(|a| a.start != start);
+    }
+
+    /// Unmaps a range and gives the frames back, all but those of devices.
+    fn free_pages(&self, state: &State, start: u64, end: u64) {
+        let mut batch = [Frame(0); BATCH];
+        let mut at = start;
+        while at < end {
+            let mut slots = batch.iter_mut();
+            let mut count = 0usize;
+            let mut unmapped = false;
+            while slots.len() > 0 {
+                let Some((addr, _, _)) = machine::next_mapped(self.root, at, end) else {
+                    at = end;
+                    break;
+                };
+                at = addr.saturating_add(PAGE64);
+                unmapped = true;
+                let memory = state.at(addr).is_none_or(|a| a.kind != Use::Device);
+                if let Some((frame, _)) = machine::unmap(self.root, addr)
+                    && memory
+                    && let Some(slot) = slots.next()
+                {
+                    *slot = frame;
+                    count = count.saturating_add(1);
+                }
+            }
+            if unmapped {
+                self.forget();
+            }
+            batch.iter().take(count).for_each(|&f| frames::free(f));
+        }
+    }
+
+    /// Makes every CPU that may know translations of this space forget them.
+    pub fn forget(&self) {
+        match self.cpus.load(Ordering::SeqCst) {
+            0 => {}
+            cpus => shootdown::all(cpus),
+        }
+    }
+
+    /// Says where the heap is to start; exec does.
+    pub(super) fn set_heap(&self, addr: u64) {
+        self.state.lock().heap = addr;
+    }
+
+    /// Moves the heap's end, rounded up to pages; 0 asks. Returns the end.
+    pub fn brk(&self, to: u64) -> Result<u64> {
+        let mut state = self.state.lock();
+        let heap = state.heap;
+        let old = state.at(heap).filter(|a| a.kind == Use::Heap).map_or(heap, |a| a.end);
+        if to == 0 || to == old {
+            return Ok(old);
+        }
+        let end =
+            to.checked_next_multiple_of(PAGE64).filter(|&e| to >= heap && e <= END).ok_or(Error::BadArg)?;
+        if end < old {
+            self.cut(&mut state, end, old)?;
+            return Ok(end);
+        }
+        if end > old {
+            let i = state.list.partition_point(|a| a.end <= old);
+            if state.list.get(i).is_some_and(|a| a.start < end) {
+                return Err(Error::Overlap.into());
+            }
+            if old == heap {
+                state.insert(Attachment { start: heap, end, rights: Rights::Write, kind: Use::Heap })?;
+            } else if let Some(a) = state.list.get_mut(i.saturating_sub(1)) {
+                a.end = end;
+            }
+            if state.wired
+                && let Err(e) = self.populate(old, end, Rights::Write)
+            {
+                self.cut(&mut state, old, end)?;
+                return Err(e);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Serves a fault: makes the page if one belongs there and may be used so.
+    pub fn fault(&self, addr: u64, access: Access) -> Result<()> {
+        self.touch(addr, access).map(drop)
+    }
+
+    /// The frame of a page, made if it was absent. It stays what it is until this CPU spins, switches or leaves
+    /// the kernel.
+    pub fn resolve(&self, addr: u64, access: Access) -> Result<Frame> {
+        let found = machine::lookup(self.root, addr);
+        match found {
+            Some((frame, rights)) if allowed(rights, access) => Ok(frame),
+            _ => self.touch(addr, access),
+        }
+    }
+
+    #[cold]
+    fn touch(&self, addr: u64, access: Access) -> Result<Frame> {
+        let state = self.state.lock();
+        let rights = match state.at(addr) {
+            Some(a) if allowed(a.rights, access) && a.kind != Use::Device => a.rights,
+            _ => return Err(Error::BadAddress.into()),
+        };
+        match machine::lookup(self.root, addr) {
+            Some((frame, have)) if allowed(have, access) => {
+                // Another CPU was first.
+                machine::flush_page(page_of(addr));
+                Ok(frame)
+            }
+            Some(_) => Err(Error::BadAddress.into()),
+            None => self.make(page_of(addr), rights),
+        }
+    }
+
+    /// Makes every page now, and those of later attachments when they are attached. For processes with portals.
+    pub fn wire(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        for a in state.list.iter().filter(|a| a.kind != Use::Device) {
+            self.populate(a.start, a.end, a.rights)?;
+        }
+        state.wired = true;
+        Ok(())
+    }
+
+    /// A space with the same attachments and a copy of every page; registers of devices are left out.
+    pub fn copy(&self) -> Result<Space> {
+        let new = Space::new()?;
+        let state = self.state.lock();
+        {
+            let mut to = new.state.lock();
+            to.heap = state.heap;
+            to.list.reserve(state.list.len())?;
+            for a in state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation)) {
+                to.list.push(*a)?;
+            }
+        }
+        let kinds = state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
+        for a in kinds {
+            let mut at = a.start;
+            while let Some((addr, frame, rights)) = machine::next_mapped(self.root, at, a.end) {
+                let copy = frames::alloc()?;
+                machine::copy_frames(copy, 0, frame, 0, PAGE);
+                if !machine::map(new.root, addr, copy, rights) {
+                    frames::free(copy);
+                    return Err(Error::NoMemory.into());
+                }
+                at = addr.saturating_add(PAGE64);
+            }
+        }
+        drop(state);
+        Ok(new)
+    }
+
+    /// Writes to a space that need not be the loaded one, making pages as needed.
+    pub fn write(&self, addr: u64, mut from: &[u8]) -> Result<()> {
+        let mut at = addr;
+        while !from.is_empty() {
+            let offset = (at & (PAGE64 - 1)) as usize;
+            let n = from.len().min(PAGE.saturating_sub(offset));
+            let (now, rest) = from.split_at_checked(n).unwrap_or((from, &[]));
+            let frame = self.resolve(at, Access::Write)?;
+            machine::write_frame(frame, offset, now);
+            at = at.checked_add(n as u64).ok_or(Error::BadAddress)?;
+            from = rest;
+        }
+        Ok(())
+    }
+
+    /// Reads from a space that need not be the loaded one.
+    pub fn read(&self, addr: u64, mut to: &mut [u8]) -> Result<()> {
+        let mut at = addr;
+        while !to.is_empty() {
+            let offset = (at & (PAGE64 - 1)) as usize;
+            let n = to.len().min(PAGE.saturating_sub(offset));
+            let Some((now, rest)) = to.split_at_mut_checked(n) else { break };
+            let frame = self.resolve(at, Access::Read)?;
+            machine::read_frame(frame, offset, now);
+            at = at.checked_add(n as u64).ok_or(Error::BadAddress)?;
+            to = rest;
+        }
+        Ok(())
+    }
+
+    /// Puts a frame of somebody else at an address of an activation's window, which no attachment covers. False
+    /// without memory for tables.
+    pub fn lend(&self, addr: u64, frame: Frame, rights: Rights) -> bool {
+        machine::map(self.root, addr, frame, rights)
+    }
+
+    /// Takes a lent frame out again. The caller calls [`Space::forget`], once for all, before the frame's owner may
+    /// free it.
+    pub fn unlend(&self, addr: u64) -> Option<Frame> {
+        machine::unmap(self.root, addr).map(|(f, _)| f)
+    }
+
+    /// The attachments, in order.
+    pub fn each(&self, mut f: impl FnMut(&Attachment)) {
+        self.state.lock().list.iter().for_each(&mut f);
+    }
+
+    /// Bytes that are there.
+    pub fn resident(&self) -> u64 {
+        let state = self.state.lock();
+        let mut bytes = 0u64;
+        for a in state.list.iter() {
+            let mut at = a.start;
+            while let Some((addr, _, _)) = machine::next_mapped(self.root, at, a.end) {
+                bytes = bytes.saturating_add(PAGE64);
+                at = addr.saturating_add(PAGE64);
+            }
+        }
+        bytes
+    }
+}
+
+fn allowed(rights: Rights, access: Access) -> bool {
+    match access {
+        Access::Read => true,
+        Access::Write => rights == Rights::Write,
+        Access::Exec => rights == Rights::Exec,
+    }
+}
+
+impl Drop for Space {
+    /// No CPU runs in it any more. One that still has it loaded, idle, is made to leave it.
+    fn drop(&mut self) {
+        machine::leave(self.root);
+        let list = self.state.get_mut().list.take();
+        for a in list.iter() {
+            let mut at = a.start;
+            while let Some((addr, frame, _)) = machine::next_mapped(self.root, at, a.end) {
+                machine::unmap(self.root, addr);
+                if a.kind != Use::Device {
+                    frames::free(frame);
+                }
+                at = addr.saturating_add(PAGE64);
+            }
+        }
+        machine::free_root(self.root);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+    use crate::msg::Fail;
+    use std::collections::BTreeMap;
+
+    const BASE: u64 = 0x40_0000;
+
+    #[test]
+    fn memory_is_zero_when_first_touched_and_comes_back() {
+        let m = fake::memory();
+        let before = m.free();
+        let s = Space::new().unwrap();
+        let at = s.attach(BASE, 10 * PAGE64, Rights::Write, Use::Data).unwrap();
+        assert_eq!(s.resident(), 0);
+        let mut b = [1; 3];
+        s.read(at + PAGE64 - 1, &mut b).unwrap();
+        assert_eq!((b, s.resident()), ([0; 3], 2 * PAGE64));
+        s.write(at + PAGE64 - 1, b"abc").unwrap();
+        s.read(at + PAGE64 - 1, &mut b).unwrap();
+        assert_eq!(&b, b"abc");
+        assert_eq!(s.read(at + 10 * PAGE64 - 1, &mut b), Err(Fail::Known(Error::BadAddress)));
+        drop(s);
+        assert_eq!(m.free(), before);
+    }
+
+    /// Random attaching, detaching, writing and copying against a map of bytes.
+    #[test]
+    fn a_space_is_what_a_simple_model_says() {
+        let m = fake::memory();
+        let before = m.free();
+        let mut s = Space::new().unwrap();
+        // Page → (rights, first byte).
+        let mut model: BTreeMap<u64, (Rights, u8)> = BTreeMap::new();
+        let mut seed = 0x2545_f491_4f6c_dd1du64;
+        let mut random = |n: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % n
+        };
+        for step in 0..6000u32 {
+            let (page, n) = (random(64), 1 + random(8));
+            let at = |p: u64| BASE + p * PAGE64;
+            match random(8) {
+                0 | 1 => {
+                    let rights = if random(3) == 0 { Rights::Read } else { Rights::Write };
+                    let free = (page..page + n).all(|p| !model.contains_key(&p));
+                    let r = s.attach(at(page), n * PAGE64 - random(PAGE64), rights, Use::Segment);
+                    assert_eq!(r.is_ok(), free);
+                    if free {
+                        (page..page + n).for_each(|p| assert!(model.insert(p, (rights, 0)).is_none()));
+                    }
+                }
+                2 => {
+                    let r = s.detach(at(page), n * PAGE64);
+                    let ends = model.contains_key(&page) && model.contains_key(&(page + n - 1));
+                    assert_eq!(r.is_ok(), ends);
+                    if ends {
+                        model.retain(|p, _| !(page..page + n).contains(p));
+                    }
+                }
+                3 if step % 16 == 0 => s = s.copy().unwrap(),
+                4 if step % 512 == 0 => s.wire().unwrap(),
+                5 | 6 => {
+                    let byte = step as u8;
+                    let ok = matches!(model.get(&page), Some((Rights::Write, _)));
+                    assert_eq!(s.write(at(page), &[byte]).is_ok(), ok);
+                    if ok {
+                        model.insert(page, (Rights::Write, byte));
+                    }
+                }
+                _ => {
+                    let mut b = [0];
+                    let r = s.read(at(page), &mut b);
+                    assert_eq!(r.ok().map(|()| b[0]), model.get(&page).map(|&(_, b)| b));
+                }
+            }
+        }
+        drop(s);
+        assert_eq!(m.free(), before);
+    }
+
+    #[test]
+    fn the_heap_grows_shrinks_and_stops_at_its_neighbour() {
+        let m = fake::memory();
+        let before = m.free();
+        let s = Space::new().unwrap();
+        s.set_heap(BASE);
+        assert_eq!(s.brk(0), Ok(BASE));
+        assert_eq!(s.brk(BASE + 1), Ok(BASE + PAGE64));
+        s.write(BASE, b"x").unwrap();
+        s.attach(BASE + 4 * PAGE64, 1, Rights::Write, Use::Segment).unwrap();
+        assert_eq!(s.brk(BASE + 4 * PAGE64), Ok(BASE + 4 * PAGE64));
+        assert_eq!(s.brk(BASE + 4 * PAGE64 + 1), Err(Fail::Known(Error::Overlap)));
+        assert_eq!(s.brk(BASE - 1), Err(Fail::Known(Error::BadArg)));
+        assert_eq!(s.brk(u64::MAX), Err(Fail::Known(Error::BadArg)));
+        assert_eq!(s.brk(BASE), Ok(BASE));
+        assert!(s.read(BASE, &mut [0]).is_err());
+        s.brk(BASE + PAGE64).unwrap();
+        let mut b = [1];
+        s.read(BASE, &mut b).unwrap();
+        assert_eq!(b, [0], "the heap came back with its old bytes");
+        drop(s);
+        assert_eq!(m.free(), before);
+    }
+
+    #[test]
+    fn a_wired_space_has_its_pages_at_once() {
+        let _m = fake::memory();
+        let s = Space::new().unwrap();
+        s.attach(BASE, 3 * PAGE64, Rights::Write, Use::Data).unwrap();
+        s.wire().unwrap();
+        assert_eq!(s.resident(), 3 * PAGE64);
+        s.attach(0, 2 * PAGE64, Rights::Write, Use::Segment).unwrap();
+        s.set_heap(BASE + 0x10_0000);
+        s.brk(BASE + 0x10_0000 + PAGE64).unwrap();
+        assert_eq!(s.resident(), 6 * PAGE64);
+    }
+
+    #[test]
+    fn without_memory_everything_fails_and_nothing_leaks() {
+        let m = fake::memory();
+        let before = m.free();
+        for have in 0..12 {
+            let rest = m.exhaust(have);
+            let try_all = || -> Result<()> {
+                let s = Space::new()?;
+                s.attach(BASE, 4 * PAGE64, Rights::Write, Use::Data)?;
+                s.wire()?;
+                s.attach(0, 2 * PAGE64, Rights::Write, Use::Segment)?;
+                s.copy().map(drop)
+            };
+            assert_eq!(try_all(), Err(Fail::Known(Error::NoMemory)), "with {have} frames");
+            assert_eq!(m.free(), have);
+            drop(rest);
+        }
+        assert_eq!(m.free(), before);
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_refused() {
+        let _m = fake::memory();
+        let s = Space::new().unwrap();
+        for (addr, len) in [
+            (1, 1),
+            (BASE, 0),
+            (BASE, u64::MAX),
+            (BASE, u64::MAX - BASE),
+            (USER_END - PAGE64, 1),
+            (USER_END, 1),
+            (!0 << 12, 1),
+            (0, USER_END),
+        ] {
+            assert!(s.attach(addr, len, Rights::Write, Use::Segment).is_err(), "{addr:#x} {len:#x}");
+            assert!(s.detach(addr, len).is_err(), "{addr:#x} {len:#x}");
+        }
+        for addr in [0, USER_END, u64::MAX, 1 << 63] {
+            assert!(s.fault(addr, Access::Read).is_err());
+            assert!(s.write(addr, b"x").is_err());
+        }
+    }
+}
