@@ -134,6 +134,10 @@ errors! {
     Full = "queue is full",
     /// An alarm or a time limit has passed.
     Timeout = "timed out",
+    /// A request before a version has been agreed on.
+    NoVersion = "version comes first",
+    /// A message size with which nothing can be said.
+    SmallMsize = "message size too small",
 }
 
 impl Error {
