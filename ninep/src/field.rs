@@ -10,6 +10,9 @@ pub trait Field<'a>: Sized {
     /// Reads it off the wire.
     fn get(r: &mut Reader<'a>) -> Result<Self, Error>;
 
+    /// How many bytes it has on the wire.
+    fn size(&self) -> usize;
+
     /// Writes it to the wire.
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error>;
 
@@ -25,6 +28,9 @@ macro_rules! numbers {
         impl Field<'_> for $int {
             fn get(r: &mut Reader<'_>) -> Result<Self, Error> {
                 Ok($int::from_le_bytes(r.array()?))
+            }
+            fn size(&self) -> usize {
+                size_of::<$int>()
             }
             fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
                 w.array(self.to_le_bytes())
@@ -52,6 +58,9 @@ impl<'a> Field<'a> for &'a str {
     fn get(r: &mut Reader<'a>) -> Result<Self, Error> {
         r.string()
     }
+    fn size(&self) -> usize {
+        self.len().saturating_add(2)
+    }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         w.string(self)
     }
@@ -66,6 +75,9 @@ impl<'a> Field<'a> for &'a str {
 impl<'a> Field<'a> for Name<'a> {
     fn get(r: &mut Reader<'a>) -> Result<Self, Error> {
         Name::new(r.string()?)
+    }
+    fn size(&self) -> usize {
+        self.as_str().size()
     }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         w.string(self.as_str())
@@ -82,6 +94,9 @@ impl<'a> Field<'a> for &'a [u8] {
     fn get(r: &mut Reader<'a>) -> Result<Self, Error> {
         let count = usize::try_from(u32::get(r)?).map_err(|_| Error::Count)?;
         r.take(count)
+    }
+    fn size(&self) -> usize {
+        self.len().saturating_add(4)
     }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         u32::try_from(self.len()).map_err(|_| Error::Count)?.put(w)?;
@@ -109,6 +124,9 @@ impl<'a> Field<'a> for &'a [u8] {
 impl Field<'_> for Qid {
     fn get(r: &mut Reader<'_>) -> Result<Self, Error> {
         get_qid(r)
+    }
+    fn size(&self) -> usize {
+        crate::list::WIRE_QID
     }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         put_qid(self, w)
@@ -155,6 +173,9 @@ impl<'a> Field<'a> for Names<'a> {
         let n = u16::get(r)?;
         Names::take(usize::from(n), r)
     }
+    fn size(&self) -> usize {
+        Names::size(self).saturating_add(2)
+    }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         put_count(self.len(), w)?;
         Names::put(self, w)
@@ -174,6 +195,9 @@ impl<'a> Field<'a> for Qids<'a> {
     fn get(r: &mut Reader<'a>) -> Result<Self, Error> {
         let n = u16::get(r)?;
         Qids::take(usize::from(n), r)
+    }
+    fn size(&self) -> usize {
+        self.len().saturating_mul(crate::list::WIRE_QID).saturating_add(2)
     }
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error> {
         put_count(self.len(), w)?;

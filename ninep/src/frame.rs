@@ -44,6 +44,8 @@ pub trait Message<'a>: Sized {
     fn name(&self) -> &'static str;
     /// Reads the body of a message of this number.
     fn get(op: u8, r: &mut Reader<'a>) -> Result<Self, Error>;
+    /// How many bytes the whole message has.
+    fn size(&self) -> usize;
     /// Writes the body.
     fn put(&self, w: &mut Writer<'_>) -> Result<(), Error>;
     /// Shows every field: its key and its value as they stand in a line of text.

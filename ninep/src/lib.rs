@@ -47,6 +47,8 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -58,6 +60,8 @@ pub mod frame;
 mod list;
 pub mod msg;
 pub mod portal;
+#[cfg(feature = "alloc")]
+pub mod session;
 mod stat;
 mod table;
 pub mod text;
@@ -68,7 +72,7 @@ pub use cursor::{Reader, Writer};
 pub use error::{Bad, Error};
 pub use field::Field;
 pub use list::{Name, Names, Qids};
-pub use msg::{Rmsg, Tmsg};
+pub use msg::{Expected, Rmsg, Tmsg};
 pub use stat::{NOCHANGE, Stat, Stats};
 
 /// Names a request until its answer has come.

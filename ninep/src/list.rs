@@ -86,6 +86,16 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// Bytes of the strings.
+    pub(crate) fn size(&self) -> usize {
+        match self.0 {
+            NameForm::Wire(_, bytes) => bytes.len(),
+            NameForm::List(list) => {
+                list.iter().fold(0, |n, name| name.0.len().saturating_add(2).saturating_add(n))
+            }
+        }
+    }
+
     /// How many.
     pub const fn len(&self) -> usize {
         match self.0 {

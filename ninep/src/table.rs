@@ -67,6 +67,11 @@ macro_rules! messages {
                 match self { $($Msg::$Name { .. } => stringify!($Name),)* }
             }
 
+            /// How many bytes the whole message has.
+            pub fn size(&self) -> usize {
+                $crate::frame::Message::size(self)
+            }
+
             /// Writes the whole message into `room`: how many bytes it has.
             pub fn encode(&self, tag: $crate::Tag, room: &mut [u8]) -> Result<usize, $crate::Error> {
                 $crate::frame::encode(self, tag, room)
@@ -95,6 +100,13 @@ macro_rules! messages {
                 match op {
                     $($op => Ok($Msg::$Name { $($field: $crate::Field::get(r)?,)* }),)*
                     _ => Err($crate::Error::Type(op)),
+                }
+            }
+            fn size(&self) -> usize {
+                match self {
+                    $($Msg::$Name { $($field,)* } => [0, $($crate::Field::size($field)),*]
+                        .into_iter()
+                        .fold($crate::HEAD, usize::saturating_add),)*
                 }
             }
             fn put(&self, w: &mut $crate::Writer<'_>) -> Result<(), $crate::Error> {
@@ -185,6 +197,11 @@ macro_rules! record {
                 Ok(w.written())
             }
 
+            /// How many bytes the record has, its `size[2]` included.
+            pub fn size(&self) -> usize {
+                [2, $($crate::Field::size(&self.$field)),*].into_iter().fold(0, usize::saturating_add)
+            }
+
             /// Reads the next record.
             pub(crate) fn get_record(r: &mut $crate::Reader<$a>) -> Result<Self, $crate::Error> {
                 let size = u16::from_le_bytes(r.array()?);
@@ -233,6 +250,9 @@ macro_rules! record {
             fn get(r: &mut $crate::Reader<$a>) -> Result<Self, $crate::Error> {
                 let n = u16::from_le_bytes(r.array()?);
                 Self::decode(r.take(usize::from(n))?).map_err($crate::stat::short_is_stat)
+            }
+            fn size(&self) -> usize {
+                $Stat::size(self).saturating_add(2)
             }
             fn put(&self, w: &mut $crate::Writer<'_>) -> Result<(), $crate::Error> {
                 let size = w.reserve(2)?;

@@ -1,0 +1,395 @@
+//! The client's end of a connection.
+//!
+//! The owner submits messages and sends what [`Client::output`] holds; it cuts what it reads into frames
+//! ([`crate::frame::next`] with [`Client::frame_max`]) and hands each to [`Client::receive`], which says whose answer
+//! it is. The first message, the version, is the session's own.
+//!
+//! Where the server keeps the order of requests on a fid, all are sent at once; elsewhere one that depends on another
+//! is held back until that is answered. A flushed request keeps its tag and its fids until the Rflush.
+
+use super::order::{Order, Touches, touches};
+use super::version;
+use crate::msg::Expected;
+use crate::{Error, Fid, NOFID, NOTAG, Rmsg, Tag, Tmsg, VERSION};
+use abi::error::Error as Reason;
+use abi::portal::op;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// Most requests in flight, whatever the owner asks for: flushes need tags too.
+const REQUESTS_MAX: usize = 0x7fff;
+
+/// A request, never the same twice in the life of a session, whatever its tag.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(u64);
+
+/// What a frame means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event<'a> {
+    /// The session has begun: requests may be submitted.
+    Ready,
+    /// The server speaks no version that this session does, or no useful message size.
+    Refused,
+    /// The answer to a request. One that breaks the protocol is given as the Rerror `bad reply from server`.
+    Answer(Ticket, Rmsg<'a>),
+    /// The request was flushed and will not be answered: it is as if it had never been sent.
+    Flushed(Ticket),
+    /// The session's own business.
+    Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// This version has been asked for.
+    Asked(&'static str),
+    Ready,
+    Refused,
+}
+
+/// The session.
+#[derive(Debug)]
+pub struct Client {
+    state: State,
+    /// Offered, then agreed.
+    msize: u32,
+    ordered: bool,
+    /// Most requests in flight.
+    most: usize,
+    /// Requests whose tag is in use, in the order of submission.
+    requests: BTreeMap<u64, Request>,
+    /// Number of the next request.
+    next: u64,
+    /// Tags in use, with the request that each is about.
+    tags: BTreeMap<Tag, u64>,
+    /// Where the search for a free tag begins.
+    next_tag: Tag,
+    /// Empty where the server keeps the order itself.
+    order: Order,
+    fids: Fids,
+    /// Bytes to be sent.
+    out: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Request {
+    tag: Tag,
+    expected: Expected,
+    touches: Touches,
+    waits: u8,
+    /// The message while it is held back.
+    held: Vec<u8>,
+    /// The tag of the flush that is under way.
+    flush: Option<Tag>,
+    /// The fid that its answer made free.
+    freed: Option<Fid>,
+    answered: bool,
+}
+
+/// Numbers for fids.
+#[derive(Debug, Default)]
+struct Fids {
+    used: BTreeSet<Fid>,
+    free: Vec<Fid>,
+    next: Fid,
+}
+
+impl Client {
+    /// A session that offers this message size and keeps at most so many requests in flight.
+    pub fn new(msize: u32, requests: usize) -> Self {
+        let mut client = Client {
+            state: State::Refused,
+            msize,
+            ordered: false,
+            most: requests.min(REQUESTS_MAX),
+            requests: BTreeMap::new(),
+            next: 0,
+            tags: BTreeMap::new(),
+            next_tag: 0,
+            order: Order::new(),
+            fids: Fids::default(),
+            out: Vec::new(),
+        };
+        client.ask(version::ORDERED);
+        client
+    }
+
+    /// The agreed size of messages, or the offered one before.
+    pub const fn msize(&self) -> u32 {
+        self.msize
+    }
+
+    /// The largest frame that the server may send; after a larger one the connection can't be used.
+    pub const fn frame_max(&self) -> u32 {
+        self.msize
+    }
+
+    /// May requests be submitted?
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Does the server keep the order of requests on a fid?
+    pub const fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// Requests in flight, flushed ones included.
+    pub fn in_flight(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// A fid that is not in use. It is in use until an answer ends it (a clunk, a remove, a failed attempt to create it) or
+    /// [`Client::forget`] does.
+    pub fn fid(&mut self) -> Option<Fid> {
+        let fid = match self.fids.free.pop() {
+            Some(fid) => fid,
+            None => {
+                let fid = self.fids.next;
+                self.fids.next = fid.checked_add(1).filter(|_| fid != NOFID)?;
+                fid
+            }
+        };
+        self.fids.used.insert(fid);
+        Some(fid)
+    }
+
+    /// Gives back a fid that no message has named.
+    pub fn forget(&mut self, fid: Fid) {
+        self.fids.give_back(fid);
+    }
+
+    /// Submits a request: it goes to the output, now or when what it depends on has been answered.
+    pub fn submit(&mut self, t: &Tmsg<'_>) -> Result<Ticket, Reason> {
+        if !self.is_ready() {
+            return Err(Reason::NoVersion);
+        }
+        if matches!(t, Tmsg::Tversion { .. } | Tmsg::Tflush { .. }) {
+            return Err(Reason::BadArg);
+        }
+        if self.requests.len() >= self.most {
+            return Err(Reason::Full);
+        }
+        let tag = self.free_tag().ok_or(Reason::Full)?;
+        let message = self.message(t, tag)?;
+        let id = self.next;
+        self.next = id.wrapping_add(1);
+        let touches = touches(t);
+        let waits = if self.ordered { 0 } else { self.order.enter(id, &touches) };
+        let mut request = Request {
+            tag,
+            expected: Expected::by(t),
+            touches,
+            waits,
+            held: Vec::new(),
+            flush: None,
+            freed: None,
+            answered: false,
+        };
+        if waits == 0 {
+            self.out.extend_from_slice(&message);
+        } else {
+            request.held = message;
+        }
+        self.tags.insert(tag, id);
+        self.requests.insert(id, request);
+        Ok(Ticket(id))
+    }
+
+    /// Takes a request back. True: it had not been sent, is forgotten, and nothing more will come of it. False: its answer or
+    /// [`Event::Flushed`] will still come, whichever the server sends first.
+    pub fn flush(&mut self, ticket: Ticket) -> Result<bool, Reason> {
+        let Some(request) = self.requests.get(&ticket.0) else { return Ok(false) };
+        if request.flush.is_some() || request.answered {
+            return Ok(false);
+        }
+        if request.waits > 0 {
+            if let Some(fid) = created(&request.touches, request.expected) {
+                self.fids.give_back(fid);
+            }
+            self.end(ticket.0);
+            return Ok(true);
+        }
+        let oldtag = request.tag;
+        let tag = self.free_tag().ok_or(Reason::Full)?;
+        let message = self.message(&Tmsg::Tflush { oldtag }, tag)?;
+        self.out.extend_from_slice(&message);
+        self.tags.insert(tag, ticket.0);
+        if let Some(request) = self.requests.get_mut(&ticket.0) {
+            request.flush = Some(tag);
+        }
+        Ok(false)
+    }
+
+    /// Bytes to be sent.
+    pub fn output(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// So many bytes of the output have been sent.
+    pub fn sent(&mut self, n: usize) {
+        self.out.drain(..n.min(self.out.len()));
+    }
+
+    /// Takes a frame. An error means that the server can't be understood and the connection is to be closed.
+    pub fn receive<'a>(&mut self, frame: &'a [u8]) -> Result<Event<'a>, Error> {
+        let (tag, r) = match Rmsg::decode(frame) {
+            Ok((tag, r)) => (tag, Ok(r)),
+            Err(bad) => (bad.tag, Err(bad.error)),
+        };
+        if let State::Asked(asked) = self.state {
+            return self.version(asked, r?);
+        }
+        let id = *self.tags.get(&tag).ok_or(Error::Answer)?;
+        let request = self.requests.get_mut(&id).ok_or(Error::Answer)?;
+        if request.flush == Some(tag) {
+            return match r {
+                Ok(Rmsg::Rflush {}) => Ok(self.flushed(id)),
+                _ => Err(Error::Answer),
+            };
+        }
+        if request.waits > 0 || request.answered {
+            return Err(Error::Answer);
+        }
+        let answer = match r.and_then(|r| request.expected.check(&r).map(|()| r)) {
+            Ok(r) => {
+                request.freed = freed(&request.touches, request.expected, &r);
+                r
+            }
+            // What the server did is not known: the fids stay in use for good.
+            Err(_) => Rmsg::error(Reason::BadReply),
+        };
+        request.answered = true;
+        if request.flush.is_none() {
+            self.end(id);
+        }
+        Ok(Event::Answer(Ticket(id), answer))
+    }
+
+    /// Asks for a version.
+    fn ask(&mut self, version: &'static str) {
+        self.state = State::Asked(version);
+        if let Ok(m) = encoded(&Tmsg::Tversion { msize: self.msize, version }, NOTAG, self.msize) {
+            self.out.extend_from_slice(&m);
+        } else {
+            self.state = State::Refused;
+        }
+    }
+
+    /// The answer to the version.
+    fn version<'a>(&mut self, asked: &'static str, r: Rmsg<'_>) -> Result<Event<'a>, Error> {
+        match r {
+            Rmsg::Rversion { msize, version } if version == asked || version == VERSION => {
+                if msize > self.msize || msize < version::MSIZE_MIN {
+                    self.state = State::Refused;
+                    return Ok(Event::Refused);
+                }
+                self.msize = msize;
+                self.ordered = version == version::ORDERED;
+                self.state = State::Ready;
+                Ok(Event::Ready)
+            }
+            // Unknown, or an error from servers that know no better: once more without the suffix.
+            Rmsg::Rversion { .. } | Rmsg::Rerror { .. } if asked == version::ORDERED => {
+                self.ask(VERSION);
+                Ok(Event::Nothing)
+            }
+            Rmsg::Rversion { .. } | Rmsg::Rerror { .. } => {
+                self.state = State::Refused;
+                Ok(Event::Refused)
+            }
+            _ => Err(Error::Answer),
+        }
+    }
+
+    /// The flush of a request has been answered.
+    fn flushed(&mut self, id: u64) -> Event<'static> {
+        let Some(request) = self.requests.get_mut(&id) else { return Event::Nothing };
+        let answered = request.answered;
+        if !answered {
+            request.freed = created(&request.touches, request.expected);
+        }
+        self.end(id);
+        if answered { Event::Nothing } else { Event::Flushed(Ticket(id)) }
+    }
+
+    /// A request is over: its tags and what it freed may be used again, and what waited for it is sent.
+    fn end(&mut self, id: u64) {
+        let Some(request) = self.requests.remove(&id) else { return };
+        self.tags.remove(&request.tag);
+        if let Some(tag) = request.flush {
+            self.tags.remove(&tag);
+        }
+        if let Some(fid) = request.freed {
+            self.fids.give_back(fid);
+        }
+        if self.ordered {
+            return;
+        }
+        let (requests, out) = (&mut self.requests, &mut self.out);
+        self.order.leave(id, &request.touches, |admitted| {
+            let Some(r) = requests.get_mut(&admitted) else { return };
+            r.waits = r.waits.saturating_sub(1);
+            if r.waits == 0 {
+                out.append(&mut r.held);
+            }
+        });
+    }
+
+    /// A tag that is not in use.
+    fn free_tag(&mut self) -> Option<Tag> {
+        let start = self.next_tag;
+        let mut tag = start;
+        while tag == NOTAG || self.tags.contains_key(&tag) {
+            tag = tag.wrapping_add(1);
+            if tag == start {
+                return None;
+            }
+        }
+        self.next_tag = tag.wrapping_add(1);
+        Some(tag)
+    }
+
+    /// The message's bytes, no more than agreed.
+    fn message(&self, t: &Tmsg<'_>, tag: Tag) -> Result<Vec<u8>, Reason> {
+        encoded(t, tag, self.msize)
+    }
+}
+
+/// A message's bytes, at most `msize`.
+fn encoded(t: &Tmsg<'_>, tag: Tag, msize: u32) -> Result<Vec<u8>, Reason> {
+    let size = t.size();
+    if u32::try_from(size).map_or(true, |n| n > msize) {
+        return Err(Reason::ShortBuffer);
+    }
+    let mut message = Vec::new();
+    message.try_reserve_exact(size).map_err(|_| Reason::NoMemory)?;
+    message.resize(size, 0);
+    t.encode(tag, &mut message)?;
+    Ok(message)
+}
+
+/// The fid that the request would create.
+fn created(touches: &Touches, expected: Expected) -> Option<Fid> {
+    match (expected.op(), touches) {
+        (op::TAUTH | op::TATTACH, [Some((fid, true)), _]) | (op::TWALK, [_, Some((fid, true))]) => Some(*fid),
+        _ => None,
+    }
+}
+
+/// The fid that is not in use after this answer.
+fn freed(touches: &Touches, expected: Expected, r: &Rmsg<'_>) -> Option<Fid> {
+    match expected.op() {
+        op::TCLUNK | op::TREMOVE => touches.iter().flatten().next().map(|(fid, _)| *fid),
+        op::TWALK if !expected.is_whole(r) => created(touches, expected),
+        _ if matches!(r, Rmsg::Rerror { .. }) => created(touches, expected),
+        _ => None,
+    }
+}
+
+impl Fids {
+    fn give_back(&mut self, fid: Fid) {
+        if self.used.remove(&fid) {
+            self.free.push(fid);
+        }
+    }
+}
