@@ -1,0 +1,29 @@
+//! The scenarios: whole-system tests, each a function in a file of its own.
+//!
+//! `cargo xtask test [PREFIX]` runs them in the list's order and prints a line as each ends, so that the first red one is
+//! the cause. To add one: write `test/src/NAME.rs` with `pub(crate) fn run(ctx: &mut Ctx) -> Outcome`, and add its line
+//! to [`SCENARIOS`] (sorted by name) and its `mod` below. `ctx.rs` says what a scenario may ask for, `runner.rs` how each runs in a
+//! process of its own.
+
+pub mod ctx;
+mod host_harness;
+mod runner;
+
+use runner::{Scenario, long, short};
+use std::process::ExitCode;
+
+/// All of them, sorted: name, seconds allowed, function. `long` ones run with `--all` only.
+const SCENARIOS: &[Scenario] = &[short("host_harness", 60, host_harness::run)];
+
+/// What the harness is tested with; never part of a run.
+const HIDDEN: &[Scenario] = &[
+    short("hidden_hang", 2, host_harness::hang),
+    short("hidden_red", 20, host_harness::red),
+    long("hidden_long", 20, host_harness::green),
+];
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    runner::main(SCENARIOS, HIDDEN)
+}
