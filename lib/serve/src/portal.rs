@@ -1,0 +1,169 @@
+//! The front of a portal: words in, words out ([`Portal::call`]), as `abi::portal` lays them down.
+//!
+//! The runtime's entry hands over what the kernel brought and ends the call with the answer; on a host, tests do.
+//! Reads and writes take the short way; everything else is rare and goes through the codec's decoded form.
+
+use crate::{At, Engine, Fail, Held, Result, Room, Server, Sink, Source, Table, Wake, Window};
+use abi::error::Error;
+use abi::limit;
+use abi::portal::{Answer, RWAIT, Request, Term, op};
+use ninep::{Qids, Rmsg, Tmsg};
+
+/// Parts of a portal's fid table: more than there are CPUs, so that they seldom meet.
+const PARTS: usize = 16;
+/// Most fids of one part, all its sessions together.
+const FIDS: usize = 1 << 16;
+
+/// A server behind a portal.
+pub struct Portal<S: Server> {
+    engine: Engine<S>,
+    table: Table<S>,
+}
+
+/// A window as a place to put data in order.
+struct WindowRoom<'a> {
+    window: &'a mut dyn Window,
+    at: usize,
+}
+
+impl Room for WindowRoom<'_> {
+    #[inline]
+    fn put(&mut self, data: &[u8]) -> Result<()> {
+        self.window.put(self.at, data);
+        self.at += data.len();
+        Ok(())
+    }
+}
+
+impl<S: Server> Portal<S> {
+    /// A portal for a server.
+    pub fn new(server: S) -> Result<Portal<S>> {
+        Ok(Portal { engine: Engine::new(server), table: Table::new(PARTS, FIDS)? })
+    }
+
+    /// The server.
+    pub fn server(&self) -> &S {
+        self.engine.server()
+    }
+
+    /// How many fids its clients have.
+    pub fn fids(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Works on a request. `page` is the message page and `window` the payload; both belong to the activation for
+    /// this call. `held` is the activation's too: what it keeps from the last call ends here, and what the answer
+    /// names is kept in it until the next.
+    #[inline]
+    pub fn call(
+        &self,
+        request: &Request,
+        page: &mut [u8],
+        window: &mut dyn Window,
+        held: &mut Held,
+        wake: &dyn Wake,
+    ) -> Answer {
+        if !matches!(held, Held::Nothing) {
+            *held = Held::Nothing;
+        }
+        let at = At { table: &self.table, session: request.session, tag: request.tag(), wake };
+        let answer = match request.op() {
+            op::TREAD => self.read(at, request, window, held),
+            op::TWRITE => self.write(at, request, window),
+            _ => self.rare(at, request, page),
+        };
+        answer.unwrap_or_else(|fail| failure(fail, page))
+    }
+
+    #[inline]
+    fn read(
+        &self,
+        at: At<'_, S>,
+        request: &Request,
+        window: &mut dyn Window,
+        held: &mut Held,
+    ) -> Result<Answer> {
+        let mut room = WindowRoom { window, at: 0 };
+        let mut sink = Sink::new(&mut room, (request.count() as usize).min(limit::IO), true);
+        self.engine.read(at, request.fid(), request.offset, &mut sink)?;
+        let (len, address) = sink.finish(held);
+        let head = Answer::make_head(op::TREAD + 1, Term::Copy as u8, len as u32);
+        Ok(Answer { head, w1: address.unwrap_or(0), ..Answer::default() })
+    }
+
+    fn write(&self, at: At<'_, S>, request: &Request, window: &mut dyn Window) -> Result<Answer> {
+        let mut source = Source::window(window, (request.count() as usize).min(limit::IO));
+        let taken = self.engine.write(at, request.fid(), request.offset, &mut source)?;
+        Ok(Answer { head: Answer::make_head(op::TWRITE + 1, 0, taken), ..Answer::default() })
+    }
+
+    #[inline(never)]
+    fn rare(&self, at: At<'_, S>, request: &Request, page: &mut [u8]) -> Result<Answer> {
+        let engine = &self.engine;
+        let (_, t) = ninep::portal::tmsg(request, page, &[]).map_err(|_| Error::BadMessage)?;
+        let walked;
+        let r = match t {
+            Tmsg::Tversion { msize, version } => {
+                engine.end_session(at);
+                let version = if version.starts_with("9P2000") { "9P2000" } else { "unknown" };
+                Rmsg::Rversion { msize, version }
+            }
+            Tmsg::Tauth { afid, uname, aname } => Rmsg::Rauth { aqid: engine.auth(at, afid, uname, aname)? },
+            Tmsg::Tattach { fid, afid, uname, aname } => {
+                Rmsg::Rattach { qid: engine.attach(at, fid, afid, uname, aname)? }
+            }
+            Tmsg::Tflush { oldtag } => {
+                engine.flush(at.session, oldtag);
+                Rmsg::Rflush {}
+            }
+            Tmsg::Twalk { fid, newfid, wname } => {
+                walked = engine.walk(at, fid, newfid, &wname)?;
+                Rmsg::Rwalk { wqid: Qids::new(walked.qids()).map_err(|_| Error::BadMessage)? }
+            }
+            Tmsg::Topen { fid, mode } => {
+                let o = engine.open(at, fid, mode)?;
+                Rmsg::Ropen { qid: o.qid, iounit: o.iounit }
+            }
+            Tmsg::Tcreate { fid, name, perm, mode } => {
+                let o = engine.create(at, fid, name.as_str(), perm, mode)?;
+                Rmsg::Rcreate { qid: o.qid, iounit: o.iounit }
+            }
+            Tmsg::Tclunk { fid } => {
+                engine.clunk(at, fid)?;
+                Rmsg::Rclunk {}
+            }
+            Tmsg::Tremove { fid } => {
+                engine.remove(at, fid)?;
+                Rmsg::Rremove {}
+            }
+            Tmsg::Tstat { fid } => {
+                let len = engine.stat(at, fid, page)?;
+                let head = Answer::make_head(op::TSTAT + 1, 0, len as u32);
+                return Ok(Answer { head, ..Answer::default() });
+            }
+            Tmsg::Twstat { fid, stat } => {
+                engine.wstat(at, fid, &stat)?;
+                Rmsg::Rwstat {}
+            }
+            Tmsg::Tread { .. } | Tmsg::Twrite { .. } => return Err(Fail::Error(Error::BadMessage)),
+        };
+        ninep::portal::answer(&r, page).map_err(|_| Fail::Error(Error::BadMessage))
+    }
+}
+
+#[cold]
+fn failure(fail: Fail, page: &mut [u8]) -> Answer {
+    match fail {
+        Fail::Wait { queue, seq } => {
+            Answer { head: Answer::make_head(RWAIT, 0, 0), w1: queue, w2: seq, w3: 0 }
+        }
+        Fail::Error(e) => Answer { head: Answer::make_head(op::RERROR, e as u8 + 1, 0), ..Answer::default() },
+        Fail::Words(words) => {
+            let len = words.len().min(page.len()).min(limit::ERROR);
+            if let (Some(to), Some(from)) = (page.get_mut(..len), words.as_bytes().get(..len)) {
+                to.copy_from_slice(from);
+            }
+            Answer { head: Answer::make_head(op::RERROR, 0, len as u32), ..Answer::default() }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! [`Table`]: which file a fid names. One per connection, or one per portal for all its sessions.
+//!
+//! Open addressing with linear probing over a power of two, at most half full, removal by moving back: a lookup is a
+//! multiplication and, nearly always, one comparison. Each of the table's parts has its own lock, held only to
+//! look up or change an entry, never while a server works. An entry is a counted pointer, so a fid that is clunked
+//! while another request uses it lives until that is answered.
+
+use crate::{Ctx, Fail, Mode, Result, Server, Wake};
+use abi::error::Error;
+use alloc::vec::Vec;
+use sync::{Lock, Shared};
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+pub struct At<'a, S: Server> {
+    /// The fids it can name.
+    pub table: &'a Table<S>,
+    /// Its session.
+    pub session: u64,
+    /// Its tag.
+    pub tag: u16,
+    /// How the server wakes waiters.
+    pub wake: &'a dyn Wake,
+}
+
+impl<'a, S: Server> At<'a, S> {
+    /// The context of a request by this user.
+    #[inline]
+    pub(crate) fn ctx<'c>(&'c self, user: &'c str) -> Ctx<'c> {
+        Ctx { session: self.session, tag: self.tag, user, wake: self.wake }
+    }
+}
+
+/// A user's name as all fids of an attach share it.
+pub(crate) type User = Shared<Vec<u8>>;
+
+/// What a fid names. Open or not is decided when it is made: opening replaces it.
+pub(crate) struct Fid<S: Server> {
+    pub(crate) node: S::Node,
+    pub(crate) user: User,
+    pub(crate) dir: bool,
+    pub(crate) auth: bool,
+    /// `None` until opened.
+    pub(crate) mode: Option<Mode>,
+    /// Where the last directory read ended: the offset a client knows and the server's place.
+    pub(crate) place: Lock<(u64, u64)>,
+}
+
+impl<S: Server> Fid<S> {
+    pub(crate) fn user(&self) -> &str {
+        core::str::from_utf8(&self.user).unwrap_or_default()
+    }
+}
+
+struct Entry<S: Server> {
+    session: u64,
+    number: u32,
+    fid: Shared<Fid<S>>,
+}
+
+/// One part of the table, under one lock.
+struct Part<S: Server> {
+    slots: Vec<Option<Entry<S>>>,
+    used: usize,
+}
+
+/// The fids of a connection or of a portal's sessions.
+pub struct Table<S: Server> {
+    parts: Vec<Lock<Part<S>>>,
+    /// Most fids of one part.
+    most: usize,
+}
+
+const FIRST: usize = 16;
+
+impl<S: Server> Table<S> {
+    /// A table in `parts` parts (a power of two: one for a connection, more where CPUs meet) of at most `most` fids
+    /// each.
+    pub fn new(parts: usize, most: usize) -> Result<Table<S>> {
+        let mut list = Vec::new();
+        list.try_reserve_exact(parts.next_power_of_two())?;
+        for _ in 0..parts.next_power_of_two() {
+            list.push(Lock::new(Part { slots: Vec::new(), used: 0 }));
+        }
+        Ok(Table { parts: list, most })
+    }
+
+    #[inline]
+    fn part(&self, session: u64) -> Option<&Lock<Part<S>>> {
+        self.parts.get(session as usize & (self.parts.len() - 1))
+    }
+
+    /// What the fid names.
+    #[inline]
+    pub(crate) fn get(&self, session: u64, number: u32) -> Result<Shared<Fid<S>>> {
+        let part = self.part(session).ok_or(Error::UnknownFid)?.lock();
+        match part.find(session, number).and_then(|i| part.slots.get(i)) {
+            Some(Some(entry)) => Ok(entry.fid.clone()),
+            _ => Err(Fail::Error(Error::UnknownFid)),
+        }
+    }
+
+    /// Is the fid in use?
+    pub(crate) fn has(&self, session: u64, number: u32) -> bool {
+        self.get(session, number).is_ok()
+    }
+
+    /// Binds a new fid.
+    pub(crate) fn insert(&self, session: u64, number: u32, fid: Shared<Fid<S>>) -> Result<()> {
+        let mut part = self.part(session).ok_or(Error::UnknownFid)?.lock();
+        if part.find(session, number).is_some() {
+            return Err(Fail::Error(Error::FidInUse));
+        }
+        if part.used >= self.most {
+            return Err(Fail::Error(Error::NoPort));
+        }
+        part.grow()?;
+        part.put(Entry { session, number, fid });
+        Ok(())
+    }
+
+    /// Puts `new` in the place of `old`, unless another request was faster.
+    pub(crate) fn replace(
+        &self,
+        session: u64,
+        number: u32,
+        old: &Shared<Fid<S>>,
+        new: Shared<Fid<S>>,
+    ) -> Result<()> {
+        let mut part = self.part(session).ok_or(Error::UnknownFid)?.lock();
+        let found = part.find(session, number);
+        match found.and_then(|i| part.slots.get_mut(i)) {
+            Some(Some(entry)) if Shared::same(&entry.fid, old) => {
+                entry.fid = new;
+                Ok(())
+            }
+            _ => Err(Fail::Error(Error::UnknownFid)),
+        }
+    }
+
+    /// Unbinds the fid: what it named.
+    pub(crate) fn take(&self, session: u64, number: u32) -> Result<Shared<Fid<S>>> {
+        let mut part = self.part(session).ok_or(Error::UnknownFid)?.lock();
+        let at = part.find(session, number).ok_or(Error::UnknownFid)?;
+        part.remove(at).map(|e| e.fid).ok_or(Fail::Error(Error::UnknownFid))
+    }
+
+    /// Unbinds one fid of the session, looking from slot `*from` down: what it named. Taking an entry may move another
+    /// of the session's up, behind the search, so that only a search that finds nothing at all says that none is left.
+    pub(crate) fn take_below(&self, session: u64, from: &mut usize) -> Option<Shared<Fid<S>>> {
+        let mut part = self.part(session)?.lock();
+        let top = (*from).min(part.slots.len());
+        let mine = |s: &Option<Entry<S>>| s.as_ref().is_some_and(|e| e.session == session);
+        let at = part.slots.get(..top)?.iter().rposition(mine)?;
+        // The slot itself may have been filled again, so the next search looks at it once more.
+        *from = at + 1;
+        let fid = part.remove(at).map(|e| e.fid);
+        if part.used == 0 {
+            part.slots = Vec::new();
+        }
+        fid
+    }
+
+    /// How many fids are bound.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|p| p.lock().used).sum()
+    }
+
+    /// Is none bound?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<S: Server> Part<S> {
+    /// Where the fid would stand if nothing were in its way.
+    #[inline]
+    fn home(&self, session: u64, number: u32) -> usize {
+        let key = (u64::from(number) ^ session.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (key >> 32) as usize & self.mask()
+    }
+
+    #[inline]
+    fn mask(&self) -> usize {
+        self.slots.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn find(&self, session: u64, number: u32) -> Option<usize> {
+        let mut at = self.home(session, number);
+        while let Some(Some(entry)) = self.slots.get(at) {
+            if entry.number == number && entry.session == session {
+                return Some(at);
+            }
+            at = (at + 1) & self.mask();
+        }
+        None
+    }
+
+    /// Makes room for one more.
+    fn grow(&mut self) -> Result<()> {
+        if self.used * 2 < self.slots.len() {
+            return Ok(());
+        }
+        let size = (self.slots.len() * 2).max(FIRST);
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(size)?;
+        slots.resize_with(size, || None);
+        let old = core::mem::replace(&mut self.slots, slots);
+        self.used = 0;
+        for entry in old.into_iter().flatten() {
+            self.put(entry);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, entry: Entry<S>) {
+        let mut at = self.home(entry.session, entry.number);
+        while let Some(Some(_)) = self.slots.get(at) {
+            at = (at + 1) & self.mask();
+        }
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Some(entry);
+            self.used += 1;
+        }
+    }
+
+    /// Empties a slot and moves back what stands behind it because it was full.
+    fn remove(&mut self, mut hole: usize) -> Option<Entry<S>> {
+        let gone = self.slots.get_mut(hole)?.take()?;
+        self.used -= 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & self.mask();
+            let Some(Some(entry)) = self.slots.get(at) else { return Some(gone) };
+            let home = self.home(entry.session, entry.number);
+            // The entry may move to the hole unless its home lies between the hole and itself.
+            if at.wrapping_sub(home) & self.mask() >= at.wrapping_sub(hole) & self.mask() {
+                self.slots.swap(hole, at);
+                hole = at;
+            }
+        }
+    }
+}
