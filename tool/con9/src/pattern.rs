@@ -6,7 +6,7 @@
 //! | string | `*`, `$v`, the text itself |
 //! | qid | `*`, `{path,vers,kind}` with a number pattern each; the kind also as letters: `d a l t A` or `f` |
 //! | qids of a walk | one pattern each, or a lone `*` for any number of them |
-//! | data | `*`, the bytes, `len:N` with a number pattern, `dir A B` (whole entries with exactly these names), `dir+ A B` (at least these), `entries:N` (so many whole entries) |
+//! | data | `*`, the bytes, `len:N` with a number pattern, `dir A B` (whole entries with exactly these names), `dir+ A B` (at least these), `entries:N` (so many whole entries); or two of these |
 //! | stat | `key=pattern` each; a field that is not named may be anything |
 //!
 //! A variable is bound only if the whole reply matches.
@@ -130,8 +130,10 @@ fn data(bytes: &[u8], words: &[Word], vars: &mut Vars) -> Result<(), String> {
     if first.is("dir") || first.is("dir+") {
         return directory(bytes, names, first.is("dir"), vars);
     }
-    if !names.is_empty() {
-        return Err("data is one word".into());
+    if let Some((second, rest)) = names.split_first() {
+        data(bytes, std::slice::from_ref(first), vars)?;
+        data(bytes, std::slice::from_ref(second), vars)?;
+        return if rest.is_empty() { Ok(()) } else { Err("data has at most two patterns".into()) };
     }
     if let Some(pattern) = first.text.strip_prefix("len:").filter(|_| !first.quoted) {
         return int(bytes.len() as u64, pattern, vars).map_err(|e| format!("length {e}"));

@@ -138,6 +138,13 @@ impl Run<'_> {
             What::Expect(expect) => self.expect(expect),
             What::None(tag, ms, _) => self.none(*tag, Duration::from_millis(*ms)),
             What::Order(first, second, _) => self.order(*first, *second),
+            What::Ignore(tag) => {
+                let conn = self.conn()?;
+                conn.pending.retain(|(t, _)| t != tag);
+                conn.outstanding.retain(|t| t != tag);
+                conn.come.retain(|m| m.tag != *tag);
+                Ok(())
+            }
             What::Hold => {
                 self.conn()?.held = Some(Vec::new());
                 Ok(())
@@ -153,6 +160,10 @@ impl Run<'_> {
             }
             What::Wait(ms) => {
                 std::thread::sleep(Duration::from_millis(*ms));
+                Ok(())
+            }
+            What::Forget(name) => {
+                self.vars.remove(name);
                 Ok(())
             }
             What::Let(name, value) => {

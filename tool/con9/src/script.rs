@@ -17,11 +17,12 @@
 //! | `closed -- CITE` | the server hangs up; may be an alternative of an answer too |
 //! | `none@7 MS -- CITE` | no answer to tag 7 within so long, nor was there any |
 //! | `order@7@9 -- CITE` | the answer to 7, if any, came before that to 9 |
+//! | `ignore@7` | whether 7 was answered does not matter; from now on it must not be |
 //! | `hold`, `send` | collects messages, and sends them in one write |
 //! | `drop` | hangs up |
 //! | `raw HEX...` | sends bytes |
 //! | `rest` | sends what `half` kept back |
-//! | `wait MS`, `let V N`, `repeat V FROM TO` ... `done` | as they say |
+//! | `wait MS`, `let V N`, `forget V`, `repeat V FROM TO` ... `done` | as they say; a forgotten variable is bound anew |
 //!
 //! A T line may be damaged by words before it: `cut N` (that many bytes off its end), `more HEX` (bytes at its end), both
 //! with the size set right; `size N` (says N), `type N`, `nwname N`; `half N` (sends N bytes now), `trickle` (a write per byte).
@@ -78,6 +79,8 @@ pub enum What {
     None(u16, u64, String),
     /// Wants this order.
     Order(u16, u16, String),
+    /// Does not care for an answer so far.
+    Ignore(u16),
     /// Collects writes.
     Hold,
     /// Writes what was collected.
@@ -86,6 +89,8 @@ pub enum What {
     Drop,
     /// Waits milliseconds.
     Wait(u64),
+    /// Unbinds a variable.
+    Forget(String),
     /// Sets a variable.
     Let(String, Word),
     /// Runs steps for each number of a range.
@@ -204,11 +209,13 @@ fn parse_line(words: &[Word], cite: Option<&str>) -> Result<Vec<What>, String> {
         ("join", []) => What::Join(name(0).ok_or("join NAME")?, user(1)),
         ("dial", []) => What::Dial(name(0).ok_or("dial NAME")?),
         ("on", []) => What::On(name(0).ok_or("on NAME")?),
+        ("ignore", &[tag]) => What::Ignore(tag),
         ("hold", []) => What::Hold,
         ("send", []) => What::Release,
         ("drop", []) => What::Drop,
         ("rest", []) => What::Rest,
         ("wait", []) => What::Wait(word::number(&name(0).ok_or("wait MS")?)?),
+        ("forget", []) => What::Forget(name(0).ok_or("forget V")?),
         ("let", []) => What::Let(name(0).ok_or("let V N")?, rest.get(1).ok_or("let V N")?.clone()),
         ("raw", []) => What::Raw(word::hex(&rest.iter().map(|w| w.text.as_str()).collect::<String>())?),
         ("none", &[tag]) => What::None(tag, word::number(&name(0).ok_or("none@TAG MS")?)?, checked(cite)?),
