@@ -5,7 +5,10 @@
 //! to [`SCENARIOS`] (sorted by name) and its `mod` below. `ctx.rs` says what a scenario may ask for, `runner.rs` how each runs in a
 //! process of its own.
 
+mod codec_messages;
 pub mod ctx;
+mod host_codec_pyroute2;
+mod host_codec_tshark;
 mod host_harness;
 mod runner;
 
@@ -13,7 +16,11 @@ use runner::{Scenario, long, short};
 use std::process::ExitCode;
 
 /// All of them, sorted: name, seconds allowed, function. `long` ones run with `--all` only.
-const SCENARIOS: &[Scenario] = &[short("host_harness", 60, host_harness::run)];
+const SCENARIOS: &[Scenario] = &[
+    short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
+    short("host_codec_tshark", 120, host_codec_tshark::run),
+    short("host_harness", 60, host_harness::run),
+];
 
 /// What the harness is tested with; never part of a run.
 const HIDDEN: &[Scenario] = &[
