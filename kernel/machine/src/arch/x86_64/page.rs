@@ -1,0 +1,373 @@
+//! Page tables, the direct map, and kernel stacks.
+//!
+//! The upper half of every space is the same: the direct map of all memory at [`DIRECT`], kernel stacks with holes
+//! between them at [`STACKS`], the kernel's image at the top. Its top-level entries are made once, so tables below
+//! them appear in every space. The lower half is the program's.
+//!
+//! Entries are only touched as atomics, since processors read and mark them meanwhile. Who may change a space's tables
+//! is the portable kernel's business; the stacks' tables have a lock here.
+#![allow(unsafe_code, reason = "page tables and raw memory")]
+
+use abi::limit::{PAGE, USER_END};
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+use kernel_core::base::Spin;
+use kernel_core::machine::{Frame, KERNEL_STACK, Rights, Root};
+use kernel_core::mem::frames;
+
+/// Where physical address 0 is.
+pub(super) const DIRECT: u64 = 0xffff_8000_0000_0000;
+/// How much of it there may be: one top-level entry.
+pub(super) const DIRECT_SIZE: u64 = 1 << 39;
+/// Where kernel stacks are.
+const STACKS: u64 = 0xffff_8100_0000_0000;
+/// Each has a hole as large as itself below it.
+const STACK_STRIDE: u64 = 2 * KERNEL_STACK as u64;
+/// Where the kernel's image is linked.
+const IMAGE: u64 = 0xffff_ffff_8000_0000;
+
+const PRESENT: u64 = 1;
+const WRITE: u64 = 2;
+const USER: u64 = 4;
+const UNCACHED: u64 = 0x18;
+const LARGE: u64 = 0x80;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const TABLE: u64 = PRESENT | WRITE | USER;
+
+/// Physical addresses of devices' registers that the kernel itself uses: local and I/O APIC, microvm's sleep control.
+const DEVICES: [u64; 3] = [0xfee0_0000, 0xfec0_0000, 0xfea0_0000];
+const LARGE_SIZE: u64 = 2 << 20;
+
+/// The root with nothing but the kernel; what starts the other CPUs loads it too.
+#[unsafe(no_mangle)]
+static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// What the direct map has at a physical address.
+pub(super) fn direct(physical: u64) -> *mut u8 {
+    (DIRECT + physical) as *mut u8
+}
+
+/// An entry of a table.
+fn entry(table: u64, index: u64) -> &'static AtomicU64 {
+    // SAFETY: the table is a frame that holds a page table, in the direct map, and the index is below 512.
+    unsafe { &*direct(table + (index & 511) * 8).cast::<AtomicU64>() }
+}
+
+fn index(addr: u64, level: u32) -> u64 {
+    addr >> (12 + 9 * level) & 511
+}
+
+/// Source of frames for tables; the early one takes from memory that the allocator does not know yet.
+type Take<'a> = &'a mut dyn FnMut() -> Option<u64>;
+
+fn zeroed_table() -> Option<u64> {
+    frames::zeroed().ok().map(|f| f.0 << 12)
+}
+
+/// The entry of a level for an address, making tables on the way if there is a source for them.
+fn walk(root: u64, addr: u64, level: u32, mut take: Option<Take<'_>>) -> Option<&'static AtomicU64> {
+    let mut table = root;
+    for l in (level + 1..4).rev() {
+        let e = entry(table, index(addr, l));
+        let mut value = e.load(Ordering::Relaxed);
+        if value & PRESENT == 0 {
+            let new = (take.as_mut()?)()?;
+            value = new | TABLE;
+            e.store(value, Ordering::Release);
+        }
+        table = value & ADDRESS;
+    }
+    Some(entry(table, index(addr, level)))
+}
+
+fn bits(rights: Rights) -> u64 {
+    match rights {
+        Rights::Read => NO_EXECUTE,
+        Rights::Write => WRITE | NO_EXECUTE,
+        Rights::Exec => 0,
+    }
+}
+
+fn decode(entry: u64) -> (Frame, Rights) {
+    let rights = match (entry & WRITE != 0, entry & NO_EXECUTE != 0) {
+        (true, _) => Rights::Write,
+        (false, true) => Rights::Read,
+        (false, false) => Rights::Exec,
+    };
+    (Frame((entry & ADDRESS) >> 12), rights)
+}
+
+/// Builds the kernel's tables over the given ranges of memory and loads them. `take` gives zeroed frames below 1 GiB.
+pub(super) fn init(memory: impl Iterator<Item = (u64, u64)>, take: Take<'_>) -> Option<()> {
+    let root = take()?;
+    for (start, end) in memory {
+        let mut at = start & !(LARGE_SIZE - 1);
+        while at < end.min(DIRECT_SIZE) {
+            let e = walk(root, DIRECT + at, 1, Some(&mut *take))?;
+            e.store(at | PRESENT | WRITE | LARGE | NO_EXECUTE, Ordering::Relaxed);
+            at += LARGE_SIZE;
+        }
+    }
+    for at in DEVICES {
+        let e = walk(root, DIRECT + at, 1, Some(&mut *take))?;
+        e.store(at | PRESENT | WRITE | LARGE | NO_EXECUTE | UNCACHED, Ordering::Relaxed);
+    }
+    map_image(root, take)?;
+    // The table for the stacks, so that all spaces have it.
+    walk(root, STACKS, 2, Some(take))?;
+    KERNEL_ROOT.store(root, Ordering::Release);
+    load_kernel();
+    Some(())
+}
+
+/// The image page by page: code is read-only, nothing else can be executed.
+fn map_image(root: u64, take: Take<'_>) -> Option<()> {
+    let [start, rodata, data, end] = image();
+    for at in (start..end).step_by(PAGE) {
+        let bits = if at < rodata {
+            0
+        } else if at < data {
+            NO_EXECUTE
+        } else {
+            WRITE | NO_EXECUTE
+        };
+        let e = walk(root, at, 0, Some(&mut *take))?;
+        e.store((at - IMAGE) | PRESENT | bits, Ordering::Relaxed);
+    }
+    Some(())
+}
+
+/// Where the image's code, constants and variables start, and its end.
+pub(super) fn image() -> [u64; 4] {
+    unsafe extern "C" {
+        safe static image_start: u8;
+        safe static rodata_start: u8;
+        safe static data_start: u8;
+        safe static image_end: u8;
+    }
+    [&raw const image_start, &raw const rodata_start, &raw const data_start, &raw const image_end]
+        .map(|p| p as u64)
+}
+
+/// The physical range of the image.
+pub(super) fn image_range() -> (u64, u64) {
+    let [start, _, _, end] = image();
+    (start - IMAGE, end - IMAGE)
+}
+
+fn current() -> u64 {
+    let root: u64;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {}, cr3", out(reg) root, options(nomem, nostack, preserves_flags)) };
+    root
+}
+
+fn set(root: u64) {
+    // SAFETY: every root has the whole kernel, so what runs goes on; user memory is reached by `copy` alone.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+}
+
+/// Loads the tables that have nothing but the kernel.
+pub(super) fn load_kernel() {
+    let root = KERNEL_ROOT.load(Ordering::Relaxed);
+    if current() != root {
+        set(root);
+    }
+}
+
+#[unsafe(no_mangle)]
+fn load(root: Root) {
+    if current() != root.0.0 << 12 {
+        set(root.0.0 << 12);
+    }
+}
+
+#[unsafe(no_mangle)]
+fn leave(root: Root) {
+    if current() == root.0.0 << 12 {
+        load_kernel();
+    }
+}
+
+#[unsafe(no_mangle)]
+fn new_root() -> Option<Root> {
+    let root = zeroed_table()?;
+    let kernel = KERNEL_ROOT.load(Ordering::Relaxed);
+    for i in 256..512 {
+        let e = entry(kernel, i).load(Ordering::Relaxed);
+        if e != 0 {
+            entry(root, i).store(e, Ordering::Relaxed);
+        }
+    }
+    Some(Root(Frame(root >> 12)))
+}
+
+#[unsafe(no_mangle)]
+fn free_root(root: Root) {
+    free_tables(root.0.0 << 12, 3, 256);
+}
+
+/// Frees a table and those below its first `count` entries.
+fn free_tables(table: u64, level: u32, count: u64) {
+    if level > 0 {
+        for i in 0..count {
+            let e = entry(table, i).load(Ordering::Relaxed);
+            if e & PRESENT != 0 {
+                free_tables(e & ADDRESS, level - 1, 512);
+            }
+        }
+    }
+    frames::free(Frame(table >> 12));
+}
+
+#[unsafe(no_mangle)]
+fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool {
+    debug_assert!(addr < USER_END);
+    let Some(e) = walk(root.0.0 << 12, addr, 0, Some(&mut zeroed_table)) else { return false };
+    e.store(frame.0 << 12 | PRESENT | USER | bits(rights), Ordering::Release);
+    true
+}
+
+/// The leaf entry of a user address, if there is a table for it.
+fn leaf(root: Root, addr: u64) -> Option<&'static AtomicU64> {
+    if addr >= USER_END {
+        return None;
+    }
+    walk(root.0.0 << 12, addr, 0, None)
+}
+
+#[unsafe(no_mangle)]
+fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)> {
+    let old = leaf(root, addr)?.swap(0, Ordering::AcqRel);
+    (old & PRESENT != 0).then(|| decode(old))
+}
+
+#[unsafe(no_mangle)]
+fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
+    let e = leaf(root, addr)?.load(Ordering::Acquire);
+    (e & PRESENT != 0).then(|| decode(e))
+}
+
+#[unsafe(no_mangle)]
+fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
+    let mut at = from;
+    'next: while at < to.min(USER_END) {
+        let mut table = root.0.0 << 12;
+        for level in (0..4).rev() {
+            let e = entry(table, index(at, level)).load(Ordering::Acquire);
+            if e & PRESENT == 0 {
+                let size = 1u64 << (12 + 9 * level);
+                at = (at & !(size - 1)) + size;
+                continue 'next;
+            }
+            table = e & ADDRESS;
+            if level == 0 {
+                let (frame, rights) = decode(e);
+                return Some((at, frame, rights));
+            }
+        }
+    }
+    None
+}
+
+#[unsafe(no_mangle)]
+fn flush_page(addr: u64) {
+    // SAFETY: forgetting a translation changes nothing that Rust knows.
+    unsafe { asm!("invlpg [{}]", in(reg) addr, options(nostack, preserves_flags)) };
+}
+
+#[unsafe(no_mangle)]
+fn flush_all() {
+    set(current());
+}
+
+#[unsafe(no_mangle)]
+fn frame_address(frame: Frame) -> *mut u8 {
+    direct(frame.0 << 12)
+}
+
+#[unsafe(no_mangle)]
+fn frame_of(at: *mut u8) -> Frame {
+    Frame((at as u64 - DIRECT) >> 12)
+}
+
+/// Reads a device's register that the direct map has.
+pub(super) fn device_read(physical: u64) -> u32 {
+    // SAFETY: only called for the registers in `DEVICES`, which are mapped uncached.
+    unsafe { direct(physical).cast::<u32>().read_volatile() }
+}
+
+/// Writes one.
+pub(super) fn device_write(physical: u64, value: u32) {
+    // SAFETY: as in `device_read`.
+    unsafe { direct(physical).cast::<u32>().write_volatile(value) }
+}
+
+/// Writes one of a byte.
+pub(super) fn device_write8(physical: u64, value: u8) {
+    // SAFETY: as in `device_read`.
+    unsafe { direct(physical).write_volatile(value) }
+}
+
+/// Kernel stacks: those given back, linked by their last words, and how many were ever made. Above the lock of the
+/// frames.
+struct Stacks {
+    free: u64,
+    made: u64,
+}
+static STACK_POOL: Spin<Stacks> = Spin::new(Stacks { free: 0, made: 0 });
+const STACK_FRAMES: isize = (KERNEL_STACK / PAGE) as isize;
+
+#[unsafe(no_mangle)]
+fn new_stack() -> Option<u64> {
+    let mut pool = STACK_POOL.lock();
+    if pool.free != 0 {
+        let top = pool.free;
+        // SAFETY: a stack in the pool is mapped and nobody's; its last word leads to the next.
+        pool.free = unsafe { ((top - 8) as *const u64).read() };
+        frames::pooled(-STACK_FRAMES);
+        return Some(top);
+    }
+    let top = STACKS + (pool.made + 1) * STACK_STRIDE;
+    let root = KERNEL_ROOT.load(Ordering::Relaxed);
+    for at in (top - KERNEL_STACK as u64..top).step_by(PAGE) {
+        let e = walk(root, at, 0, Some(&mut zeroed_table))?;
+        // A page that an earlier attempt left is used.
+        if e.load(Ordering::Relaxed) == 0 {
+            e.store(zeroed_table()? | PRESENT | WRITE | NO_EXECUTE, Ordering::Release);
+        }
+    }
+    pool.made += 1;
+    Some(top)
+}
+
+#[unsafe(no_mangle)]
+fn free_stack(top: u64) {
+    let mut pool = STACK_POOL.lock();
+    // SAFETY: the stack is mapped and, the caller says, nobody runs on it.
+    unsafe { ((top - 8) as *mut u64).write(pool.free) };
+    pool.free = top;
+    frames::pooled(STACK_FRAMES);
+}
+
+/// May kernel memory at an address be written, and executed? None if nothing is there.
+pub(super) fn kernel_flags(addr: u64) -> Option<(bool, bool)> {
+    let mut table = KERNEL_ROOT.load(Ordering::Relaxed);
+    for level in (0..4).rev() {
+        let e = entry(table, index(addr, level)).load(Ordering::Relaxed);
+        if e & PRESENT == 0 {
+            return None;
+        }
+        if level == 0 || level == 1 && e & LARGE != 0 {
+            return Some((e & WRITE != 0, e & NO_EXECUTE == 0));
+        }
+        table = e & ADDRESS;
+    }
+    None
+}
+
+/// A page that stays for ever as a stack for faults that must not happen: the address above it.
+pub(super) fn emergency_stack() -> Option<u64> {
+    frames::zeroed().ok().map(|f| DIRECT + (f.0 << 12) + PAGE as u64)
+}
