@@ -144,6 +144,8 @@ impl Ctx {
         if !program.exists() {
             let mut install = xtask::cargo();
             install.args(["install", "--quiet", "--locked", "--version", version, name, "--root"]).arg(&dir);
+            // With a target named, the flags don't reach the macros that run while it is built.
+            install.args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)]);
             self.run(install.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", dir.join("build")))?;
         }
         Ok(program)

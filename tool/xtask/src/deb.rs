@@ -47,7 +47,7 @@ pub fn install(packages: &[&str]) -> Done {
     get.args(arguments(&packages, &codename()));
     if am_root() {
         eprintln!("installing {}", packages.join(" "));
-        quietly("apt-get", &["update"])?;
+        update()?;
         return output(get.env("DEBIAN_FRONTEND", "noninteractive")).map(drop);
     }
     let words = format!("sudo {}", shown(&get));
@@ -65,8 +65,20 @@ pub fn install(packages: &[&str]) -> Done {
     run(Command::new("sudo").arg("apt-get").args(arguments(&packages, &codename())))
 }
 
-fn quietly(program: &str, arguments: &[&str]) -> Done {
-    output(Command::new(program).args(arguments)).map(drop)
+/// Fetches a package's file into a folder without installing it.
+pub fn download(package: &str, into: &Path) -> Done {
+    let mut get = Command::new("apt-get");
+    get.args(["download", package]).current_dir(into);
+    if output(&mut get).is_ok() {
+        return Ok(());
+    }
+    update()?;
+    output(&mut get).map(drop)
+}
+
+/// The newest lists of packages; without root the old ones have to do.
+fn update() -> Done {
+    if am_root() { output(Command::new("apt-get").arg("update")).map(drop) } else { Ok(()) }
 }
 
 /// A machine may carry a newer qemu-utils from backports, which clashes with the release's qemu-system: both are

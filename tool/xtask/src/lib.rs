@@ -5,6 +5,7 @@
 //! is used: this is what everybody compiles first.
 
 pub mod check;
+pub mod cpio;
 pub mod deb;
 pub mod tell;
 

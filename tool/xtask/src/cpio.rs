@@ -1,0 +1,125 @@
+//! Writes newc cpio archives: the boot archive of the machine, and the initial root of the Linux that tests mount with.
+//!
+//! The format is 110 bytes of hexadecimal ASCII, a name and the contents, each padded to four bytes. Entries are sorted and
+//! carry no time or owner, so the same files give the same archive.
+
+use std::collections::BTreeMap;
+
+/// What stands at a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Entry {
+    Folder,
+    File { mode: u32, data: Vec<u8> },
+    Link(String),
+}
+
+/// An archive being put together.
+#[derive(Default)]
+pub struct Archive {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Archive {
+    /// Adds a file, and the folders above it. `mode` is the nine permission bits.
+    pub fn file(&mut self, path: &str, mode: u32, data: Vec<u8>) {
+        self.folders_above(path);
+        self.entries.insert(trimmed(path), Entry::File { mode, data });
+    }
+
+    /// Adds a folder, and those above it.
+    pub fn folder(&mut self, path: &str) {
+        self.folders_above(path);
+        self.entries.insert(trimmed(path), Entry::Folder);
+    }
+
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, to: &str) {
+        self.folders_above(path);
+        self.entries.insert(trimmed(path), Entry::Link(to.into()));
+    }
+
+    /// Whether something stands at the path.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.entries.contains_key(&trimmed(path))
+    }
+
+    fn folders_above(&mut self, path: &str) {
+        let path = trimmed(path);
+        for (at, _) in path.match_indices('/') {
+            self.entries.entry(path[..at].to_string()).or_insert(Entry::Folder);
+        }
+    }
+
+    /// The bytes of the archive.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, (path, entry)) in (1..).zip(&self.entries) {
+            match entry {
+                Entry::Folder => put(&mut out, number, path, 0o040_755, &[]),
+                Entry::File { mode, data } => put(&mut out, number, path, 0o100_000 | mode, data),
+                Entry::Link(to) => put(&mut out, number, path, 0o120_777, to.as_bytes()),
+            }
+        }
+        put(&mut out, 0, "TRAILER!!!", 0, &[]);
+        out
+    }
+}
+
+fn trimmed(path: &str) -> String {
+    path.trim_matches('/').to_string()
+}
+
+fn put(out: &mut Vec<u8>, number: usize, path: &str, mode: u32, data: &[u8]) {
+    let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
+    let (mode, size, name) = (mode as usize, data.len(), path.len() + 1);
+    // inode, mode, uid, gid, links, mtime, size, four device numbers, the name's length, a checksum that newc leaves at 0
+    let fields = [number, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name, 0];
+    out.extend_from_slice(b"070701");
+    fields.iter().for_each(|field| out.extend_from_slice(format!("{field:08x}").as_bytes()));
+    out.extend_from_slice(path.as_bytes());
+    out.push(0);
+    pad(out);
+    out.extend_from_slice(data);
+    pad(out);
+}
+
+fn pad(out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_has_headers_names_and_padding() {
+        let mut archive = Archive::default();
+        archive.file("/bin/rc", 0o755, b"abcde".to_vec());
+        assert!(archive.has("bin") && archive.has("/bin/rc") && !archive.has("rc"));
+        let bytes = archive.bytes();
+        assert_eq!(bytes.len() % 4, 0);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert_eq!(text.matches("070701").count(), 3, "a folder, a file and the trailer");
+        let file = text.find("bin/rc").unwrap();
+        assert_eq!(&text[file - 110 + 14..file - 110 + 22], "000081ed");
+        assert_eq!(&text[file - 110 + 54..file - 110 + 62], "00000005");
+        // 110 bytes of header and 7 of name are padded to 120, the contents to 8.
+        assert_eq!(&text.as_bytes()[file..file + 7], b"bin/rc\0");
+        assert_eq!(&text.as_bytes()[file + 10..file + 24], b"abcde\0\0\x00070701");
+    }
+
+    #[test]
+    fn the_same_files_give_the_same_bytes() {
+        let make = |names: [&str; 2]| {
+            let mut archive = Archive::default();
+            names.iter().for_each(|n| archive.file(n, 0o644, n.as_bytes().to_vec()));
+            archive.bytes()
+        };
+        let mut other = Archive::default();
+        other.file("b", 0o644, b"b".to_vec());
+        other.file("a", 0o644, b"a".to_vec());
+        assert_eq!(make(["a", "b"]), other.bytes());
+    }
+}
