@@ -9,6 +9,7 @@ pub mod fs;
 pub mod note;
 pub mod portal;
 pub mod process;
+pub mod served;
 pub mod thread;
 pub mod time;
 
