@@ -1,8 +1,7 @@
 //! The glue between a portal and the trait of `portolan-serve`: the entry that every server of this kind shares.
 #![allow(unsafe_code, reason = "is entered by the kernel and uses the activation's memory")]
 
-use super::error::{Error, Result};
-use super::portal::Portal;
+use super::error as plain;
 use crate::alloc::boxed::Box;
 use crate::sys;
 use abi::error::Error as Known;
@@ -34,15 +33,18 @@ impl Wake for Waker {
 }
 
 /// A portal before this server. A program has one server; a second call is an error.
-pub fn serve<S: Server + 'static>(server: S, limits: &Limits) -> Result<(Portal, &'static S)> {
-    let front = portal::Portal::new(server).map_err(|_| Error::Known(Known::NoMemory))?;
+pub fn serve<S: Server + 'static>(
+    server: S,
+    limits: &Limits,
+) -> plain::Result<(super::portal::Portal, &'static S)> {
+    let front = portal::Portal::new(server).map_err(|_| plain::Error::Known(Known::NoMemory))?;
     let held = core::array::from_fn(|_| UnsafeCell::new(Held::Nothing));
     let served: &'static Served<S> = Box::leak(Box::new(Served { front, held }));
     let raw = (&raw const *served).cast_mut().cast();
     if SERVED.compare_exchange(core::ptr::null_mut(), raw, Ordering::Release, Ordering::Relaxed).is_err() {
-        return Err(Error::new("a program serves one tree"));
+        return Err(plain::Error::new("a program serves one tree"));
     }
-    let portal = Portal::new(enter::<S>, limits)?;
+    let portal = super::portal::Portal::new(enter::<S>, limits)?;
     PORTAL.store(portal.file().fd(), Ordering::Relaxed);
     Ok((portal, served.front.server()))
 }

@@ -1,6 +1,7 @@
-//! The server: two files over one line and one port.
+//! The server: three files over one line and two ports.
 //!
-//! `cons` is read and written; `consctl` takes `rawon`, `rawoff`, `transparent` and `notepg PID`, which names the
+//! `cons` is read and written on the first serial port; `conserr` is written on the second, for scripts whose errors
+//! are to be kept apart from their output; `consctl` takes `rawon`, `rawoff`, `transparent` and `notepg PID`, which names the
 //! note group that Control-C interrupts. Readers that find nothing are parked by the kernel; a thread waits for the
 //! port's interrupts, feeds the line and lets them try again.
 
@@ -8,13 +9,13 @@ mod uart;
 
 use cons::line::{Ask, Got, Line, Mode};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OWRITE, QTDIR, QTFILE, Qid};
+use portolan::abi::file::{DMDIR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
 use portolan::alloc::format;
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
 use portolan::portal::{self, Limits};
-use portolan::served::{self, Ctx, Listing, Opened, Queue, Server, Sink, Source, Wake, Waker};
-use portolan::{Error, File, MutexGuard, Result, fs, thread};
+use portolan::served::{self, Ctx, Listing, Opened, Queue, Server, Sink, Source, Waker};
+use portolan::{Error, File, MutexGuard, Result, thread};
 use uart::Uart;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,13 +23,17 @@ enum Node {
     Root,
     Cons,
     Ctl,
+    Err,
 }
 
-const FILES: [(Node, &str, u32); 2] = [(Node::Cons, "cons", 0o666), (Node::Ctl, "consctl", 0o222)];
+const FILES: [(Node, &str, u32); 3] =
+    [(Node::Cons, "cons", 0o666), (Node::Ctl, "consctl", 0o222), (Node::Err, "conserr", 0o222)];
 
 /// The terminal.
 struct Cons {
     uart: Uart,
+    /// The second port, for `conserr`.
+    errors: portolan::Mutex<Uart>,
     /// Whoever writes or echoes holds this, so that pieces of output do not mix.
     output: portolan::Mutex<()>,
     input: portolan::Mutex<Input>,
@@ -121,6 +126,7 @@ fn qid_of(node: Node) -> Qid {
         Node::Root => Qid { kind: QTDIR, vers: 0, path: 0 },
         Node::Cons => Qid { kind: QTFILE, vers: 0, path: 1 },
         Node::Ctl => Qid { kind: QTFILE, vers: 0, path: 2 },
+        Node::Err => Qid { kind: QTFILE, vers: 0, path: 3 },
     }
 }
 
@@ -155,7 +161,7 @@ impl Server for Cons {
         let allowed = match node {
             Node::Root => mode.only_reads(),
             Node::Cons => !mode.removes() && !mode.executes(),
-            Node::Ctl => !mode.removes() && !mode.reads(),
+            Node::Ctl | Node::Err => !mode.removes() && !mode.reads(),
         };
         if !allowed {
             return Err(Known::Perm.into());
@@ -205,7 +211,11 @@ impl Server for Cons {
         while source.left() > 0 {
             let n = source.left().min(buf.len());
             source.take(&mut buf[..n])?;
-            self.send(&buf[..n], mode).map_err(|e| served::Fail::from(known(&e)))?;
+            let sent = match node {
+                Node::Err => self.errors.lock().send(&buf[..n]),
+                _ => self.send(&buf[..n], mode),
+            };
+            sent.map_err(|e| served::Fail::from(known(&e)))?;
         }
         Ok(len as u32)
     }
@@ -231,18 +241,19 @@ fn known(e: &Error) -> Known {
 /// Posts the terminal as /srv/cons and stays behind it.
 pub(crate) fn main() -> Result<()> {
     portal::in_background(|| {
-        let mode = if fs::exists("#env/transparent") { Mode::Transparent } else { Mode::Line };
         let server = Cons {
-            uart: Uart::open()?,
+            uart: Uart::open(uart::COM1, true)?,
+            errors: portolan::Mutex::new(Uart::open(uart::COM2, false)?),
             output: portolan::Mutex::new(()),
-            input: portolan::Mutex::new(Input { line: Line::new(mode), group: None }),
+            input: portolan::Mutex::new(Input { line: Line::new(Mode::Line), group: None }),
             readers: Queue::new(1),
         };
         let limits = Limits { activations: 16, flags: 0, stack: 0, reserved: 0 };
         let (portal, server) = served::serve(server, &limits)?;
+        let irq = File::open("#hw/irq4", OREAD)?;
         thread::spawn(move || {
             // An error here means that the port is gone; readers then wait for ever, and notes still reach them.
-            while server.receive().is_ok() && server.uart.wait().is_ok() {}
+            while server.receive().is_ok() && irq.read(&mut [0; 24]).is_ok() {}
         })?;
         portal.post("cons")?;
         Ok(portal)

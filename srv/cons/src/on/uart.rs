@@ -2,11 +2,13 @@
 //!
 //! Registers: National Semiconductor PC16550D, section 8.
 
-use portolan::abi::file::{ORDWR, OREAD};
+use portolan::abi::file::ORDWR;
 use portolan::{File, Result};
 
 /// The first serial port's registers begin here.
-const COM1: u64 = 0x3f8;
+pub(super) const COM1: u64 = 0x3f8;
+/// The second's.
+pub(super) const COM2: u64 = 0x2f8;
 /// Receive and transmit buffer.
 const DATA: u64 = 0;
 /// Interrupt enable.
@@ -24,35 +26,30 @@ const FIFO: usize = 16;
 
 /// The port.
 pub(super) struct Uart {
+    base: u64,
     ports: File,
-    irq: File,
 }
 
 impl Uart {
-    /// Sets the port up: 8 bits, no parity, FIFOs, an interrupt for what is received.
-    pub(super) fn open() -> Result<Uart> {
-        let u = Uart { ports: File::open("#hw/io", ORDWR)?, irq: File::open("#hw/irq4", OREAD)? };
+    /// Sets a port up: 8 bits, no parity, FIFOs, an interrupt for what is received if `listens`.
+    pub(super) fn open(base: u64, listens: bool) -> Result<Uart> {
+        let u = Uart { base, ports: File::open("#hw/io", ORDWR)? };
         u.put(LCR, 3)?;
         u.put(FCR, 7)?;
         // Data terminal ready, request to send, and the line that lets interrupts out.
         u.put(MCR, 0xb)?;
-        u.put(IER, 1)?;
+        u.put(IER, u8::from(listens))?;
         Ok(u)
     }
 
     fn put(&self, register: u64, value: u8) -> Result<()> {
-        self.ports.write_at(&[value], COM1 + register).map(drop)
+        self.ports.write_at(&[value], self.base + register).map(drop)
     }
 
     fn get(&self, register: u64) -> Result<u8> {
         let mut b = [0];
-        self.ports.read_at(&mut b, COM1 + register)?;
+        self.ports.read_at(&mut b, self.base + register)?;
         Ok(b[0])
-    }
-
-    /// Waits for the port's next interrupt.
-    pub(super) fn wait(&self) -> Result<()> {
-        self.irq.read(&mut [0; 8]).map(drop)
     }
 
     /// The next byte received, if there is one.

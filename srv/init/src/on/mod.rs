@@ -1,0 +1,138 @@
+//! What the first program does, in order: names, the archive's server, services, the shell.
+
+mod initfs;
+
+use init::services::{self, Service};
+use portolan::abi::file::{
+    MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OWRITE, RFENVG, RFFDG, RFNOTEG, RFREND,
+};
+use portolan::alloc::format;
+use portolan::alloc::string::String;
+use portolan::alloc::vec::Vec;
+use portolan::{Error, File, Result, fs, portal, process, sys};
+
+/// Says something on the machine's log.
+fn log(text: &str) {
+    if let Ok(f) = File::open("#log/log", OWRITE) {
+        // There is nobody else to tell.
+        let _ = f.write_all(text.as_bytes());
+    }
+}
+
+/// The namespace's frame: the kernel's trees, then the archive below them.
+fn names() -> Result<()> {
+    fs::bind("#srv", "/srv", MREPL | MCREATE)?;
+    fs::bind("#proc", "/proc", MREPL)?;
+    fs::bind("#env", "/env", MREPL | MCREATE)?;
+    fs::bind("#dup", "/fd", MREPL)?;
+    fs::bind("#sys", "/dev", MREPL)?;
+    portal::in_background(initfs::serve)?;
+    let boot = File::open("/srv/boot", ORDWR)?;
+    fs::mount(&boot, "/boot", MREPL, "")?;
+    fs::bind("/boot/bin", "/bin", MBEFORE)?;
+    fs::bind("/boot/lib", "/lib", MBEFORE)
+}
+
+/// Starts a service and mounts it where the table says. It shares the namespace, so that what it mounts is seen.
+fn start(s: &Service) -> Result<()> {
+    let program = s.command.first().map_or("", String::as_str);
+    let pid = process::fork(RFFDG | RFENVG | RFNOTEG | RFREND)?;
+    if pid == 0 {
+        let e = process::exec(program, &s.command);
+        sys::exits(format!("{program}: {e}").as_bytes());
+    }
+    let end = process::wait_for(pid)?;
+    if !end.status.is_empty() {
+        return Err(Error::new(&end.status));
+    }
+    if let Some(dir) = &s.mount {
+        let server = File::open(format!("/srv/{}", s.name), ORDWR)?;
+        fs::mount(&server, dir, MAFTER, "")?;
+    }
+    Ok(())
+}
+
+/// A word of the kernel's command line, `name=value`.
+fn word(name: &str) -> Option<String> {
+    let line = fs::read("#root/cmdline").ok()?;
+    let line = String::from_utf8_lossy(&line).into_owned();
+    line.split_whitespace().find_map(|w| w.strip_prefix(name)?.strip_prefix('=').map(String::from))
+}
+
+/// Gives this process a terminal as its three descriptors: input, output, and where errors are told.
+fn terminal(errors: &str) -> Result<()> {
+    let opened =
+        [File::open("/dev/cons", OREAD)?, File::open("/dev/cons", OWRITE)?, File::open(errors, OWRITE)?];
+    for (want, f) in opened.into_iter().enumerate() {
+        if f.fd() == want as i32 {
+            f.into_fd();
+        } else if sys::dup(f.fd(), want as i32).is_none() {
+            return Err(Error::last());
+        }
+    }
+    Ok(())
+}
+
+/// Runs a program in a note group of its own that Control-C at the terminal interrupts, and waits for it.
+fn run(command: &[&str]) -> Result<String> {
+    let pid = process::fork(RFFDG | RFNOTEG | RFREND)?;
+    if pid == 0 {
+        if let Ok(ctl) = File::open("/dev/consctl", OWRITE) {
+            // Without it Control-C does nothing, and the program runs all the same.
+            let _ = ctl.write_all(format!("notepg {}", process::id()).as_bytes());
+        }
+        let program = command.first().copied().unwrap_or("");
+        let e = process::exec(program, command);
+        sys::exits(format!("{program}: {e}").as_bytes());
+    }
+    process::wait_for(pid).map(|e| e.status)
+}
+
+/// The exit status that the host sees: 0 for an empty status, a number from 1 to 119 as it is, 1 for any other.
+fn code(status: &str) -> u8 {
+    match status.parse() {
+        Ok(n @ 1..=119) => n,
+        _ if status.is_empty() => 0,
+        _ => 1,
+    }
+}
+
+fn power(command: &str) -> Result<()> {
+    File::open("#sys/power", OWRITE)?.write_all(command.as_bytes())
+}
+
+/// The whole of it. An error here stops the machine: without init there is nothing.
+fn all() -> Result<()> {
+    names()?;
+    let table = fs::read("/lib/services")?;
+    let table = String::from_utf8_lossy(&table).into_owned();
+    let services: Vec<Service> = services::parse(&table)
+        .map_err(|bad| Error::new(&format!("/lib/services: line {} is no service", bad.0)))?;
+    for s in &services {
+        if let Err(e) = start(s) {
+            log(&format!("init: {}: {e}\n", s.name));
+        }
+    }
+    if word("mode").as_deref() == Some("script") {
+        File::open("/dev/consctl", OWRITE)?.write_all(b"transparent")?;
+        terminal("/dev/conserr")?;
+        let status = run(&["/bin/rc", "/boot/script"])?;
+        return power(&format!("exit {}", code(&status)));
+    }
+    terminal("/dev/cons")?;
+    loop {
+        let status = run(&["/bin/rc", "-i"])?;
+        if status.is_empty() {
+            return power("off");
+        }
+        portolan::eprintln!("init: the shell ended: {status}; here is another");
+    }
+}
+
+pub(crate) fn main() -> Result<()> {
+    if let Err(e) = all() {
+        log(&format!("init: {e}\n"));
+        return power("exit 120");
+    }
+    Ok(())
+}
