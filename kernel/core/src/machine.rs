@@ -61,15 +61,6 @@ pub const KERNEL_STACK: usize = 16 << 10;
 /// The machine's number in ELF files (62: x86-64).
 pub const ELF_MACHINE: u16 = 62;
 
-/// What the machine found when it started.
-#[derive(Clone, Copy, Debug)]
-pub struct Boot {
-    /// The boot archive, empty when none was given; never freed.
-    pub archive: &'static [u8],
-    /// The command line.
-    pub command: &'static [u8],
-}
-
 /// Bytes of [`save_vector`].
 pub const VECTOR: usize = 512;
 
@@ -102,6 +93,12 @@ unsafe extern "Rust" {
     pub safe fn ipi(cpu: usize, why: Ipi);
     /// A byte to the debug console.
     pub safe fn debug(byte: u8);
+    /// The boot archive, empty when none was given.
+    pub safe fn archive() -> &'static [u8];
+    /// The command line.
+    pub safe fn command_line() -> &'static [u8];
+    /// Bytes of the kernel's code, constants and initialised variables.
+    pub safe fn kernel_bytes() -> u64;
     /// Stops the machine with an exit code where there is a way to tell it, else powers off.
     pub safe fn power_off(code: u8) -> !;
     /// 32 random bytes, as good as the machine has.

@@ -237,6 +237,18 @@ pub fn stats() -> Stats {
     Stats { total: f.total, free: f.free, pooled, misuse: f.misuse }
 }
 
+/// Free frames, those ready in pools among them, and all frames.
+pub fn usage() -> (u64, u64) {
+    let s = stats();
+    (s.free.saturating_add(s.pooled), s.total)
+}
+
+/// Frames in use, without those that stand ready in pools.
+pub fn used() -> u64 {
+    let (free, all) = usage();
+    all.saturating_sub(free)
+}
+
 /// A pool tells by how much it grew or shrank.
 pub fn pooled(more: isize) {
     POOLED.fetch_add(more as usize, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! [`shootdown`] seeing to it that a frame is used again only after every CPU has forgotten it. [`elf`] fills a
 //! space with a program. What the hardware has to do for them is listed in [`crate::machine`].
 
+pub mod archive;
 pub mod elf;
 pub mod frames;
 pub mod heap;

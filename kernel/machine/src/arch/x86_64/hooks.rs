@@ -2,9 +2,8 @@
 
 use abi::note::Frame;
 use kernel_core::entry::{Fault, Outcome};
-use kernel_core::machine::Boot;
 
-pub(super) fn boot(_boot: &Boot) -> ! {
+pub(super) fn boot() -> ! {
     if kernel_core::machine::cpu() == 0 {
         super::stop(1)
     }

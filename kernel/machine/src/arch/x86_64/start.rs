@@ -7,7 +7,6 @@ use crate::log;
 use abi::limit::{CPUS, PAGE};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
-use kernel_core::machine::Boot;
 use kernel_core::mem::frames::{self, REGIONS, Region};
 
 /// Longest command line; the rest is cut off.
@@ -153,29 +152,35 @@ fn take_command(info: &StartInfo) {
     COMMAND_LEN.store(if info.command == 0 { 0 } else { len as u64 }, Ordering::Release);
 }
 
-/// What the machine found. The same on every CPU.
-pub(super) fn found() -> Boot {
+#[unsafe(no_mangle)]
+fn archive() -> &'static [u8] {
     let [start, size] = &ARCHIVE;
-    // SAFETY: the range was kept from the allocator and is in the direct map; nobody writes it. The command line is not
-    // written any more.
-    unsafe {
-        let archive = core::slice::from_raw_parts(
-            direct(start.load(Ordering::Acquire)),
-            size.load(Ordering::Acquire) as usize,
-        );
-        let line = &*COMMAND_LINE.0.get();
-        Boot { archive, command: &line[..COMMAND_LEN.load(Ordering::Acquire) as usize] }
+    let (start, size) = (start.load(Ordering::Acquire), size.load(Ordering::Acquire));
+    // SAFETY: the range was kept from the allocator, is in the direct map, and nobody writes it.
+    unsafe { core::slice::from_raw_parts(direct(start), size as usize) }
+}
+
+#[unsafe(no_mangle)]
+fn command_line() -> &'static [u8] {
+    // SAFETY: it is not written any more once its length is there.
+    let line = unsafe { &*COMMAND_LINE.0.get() };
+    line.get(..COMMAND_LEN.load(Ordering::Acquire) as usize).unwrap_or(&[])
+}
+
+#[unsafe(no_mangle)]
+fn kernel_bytes() -> u64 {
+    unsafe extern "C" {
+        safe static bss_start: u8;
     }
+    &raw const bss_start as u64 - page::image()[0]
 }
 
 /// A word of the command line: what follows its `=`, or nothing.
 fn word(name: &str) -> Option<&'static [u8]> {
-    found().command.split(|b| b.is_ascii_whitespace()).find_map(|w| {
-        match w.strip_prefix(name.as_bytes())? {
-            [] => Some(&[][..]),
-            [b'=', value @ ..] => Some(value),
-            _ => None,
-        }
+    command_line().split(|b| b.is_ascii_whitespace()).find_map(|w| match w.strip_prefix(name.as_bytes())? {
+        [] => Some(&[][..]),
+        [b'=', value @ ..] => Some(value),
+        _ => None,
     })
 }
 
@@ -220,7 +225,7 @@ extern "C" fn first_cpu(info: u32) -> ! {
     cpu::init(0, stack);
     apic::init_lines();
     time::init();
-    time::stir(found().command);
+    time::stir(command_line());
     let limit = word("cpus").and_then(number).unwrap_or(CPUS).max(1);
     let Some(cpus) = smp::start_all(limit) else { fail("too little memory for so many CPUs") };
     let s = frames::stats();
@@ -237,7 +242,7 @@ extern "C" fn first_cpu(info: u32) -> ! {
         selftest::run();
     }
     smp::go();
-    hooks::boot(&found())
+    hooks::boot()
 }
 
 /// Gives the free memory to the allocator, with a table of a byte for each frame.
