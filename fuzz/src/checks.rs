@@ -122,13 +122,15 @@ fn events(session: &mut Server<()>, running: &mut Vec<ninep::session::Ticket>) {
 
 /// Any bytes from a server leave the client's session sound: each request ends at most once.
 pub fn client(mut bytes: &[u8]) {
-    let mut session = Client::new(4096, 16);
+    let mut session: Client = Client::new(4096, 16);
     let mut open = Vec::new();
     let mut n = 0u8;
     while let Ok(frame::Frame::Whole { frame, rest }) = frame::next(bytes, session.frame_max()) {
         bytes = rest;
         match session.receive(frame) {
-            Ok(ClientEvent::Answer(ticket, _) | ClientEvent::Flushed(ticket)) => {
+            Ok(
+                ClientEvent::Answer(ticket, _) | ClientEvent::Bad(ticket, _) | ClientEvent::Flushed(ticket),
+            ) => {
                 let at = open.iter().position(|t| *t == ticket).expect("only what is open ends");
                 open.swap_remove(at);
             }

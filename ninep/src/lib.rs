@@ -54,6 +54,7 @@ extern crate std;
 
 mod cursor;
 pub mod dialect;
+mod effect;
 mod error;
 mod field;
 pub mod frame;
@@ -69,10 +70,11 @@ pub mod text;
 pub use abi::file::Qid;
 pub use abi::portal::NOFID;
 pub use cursor::{Reader, Writer};
+pub use effect::{Answer, Ask, Dialect, Effect, Plain, Touches};
 pub use error::{Bad, Error};
 pub use field::Field;
 pub use list::{Name, Names, Qids};
-pub use msg::{Expected, Rmsg, Tmsg};
+pub use msg::{Rmsg, Tmsg};
 pub use stat::{NOCHANGE, Stat, Stats};
 
 /// Names a request until its answer has come.
@@ -84,6 +86,8 @@ pub type Fid = u32;
 pub const NOTAG: Tag = u16::MAX;
 /// The version that this crate speaks on a wire.
 pub const VERSION: &str = "9P2000";
+/// 9P2000 whose server keeps the order of requests on a fid: see the sessions' rules.
+pub const ORDERED: &str = "9P2000.order";
 /// Bytes before a message's body: `size[4] type[1] tag[2]`.
 pub const HEAD: usize = 7;
 /// Bytes of a Tread's or Twrite's message besides its data, with room to spare (Plan 9's IOHDRSZ).

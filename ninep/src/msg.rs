@@ -92,57 +92,8 @@ impl<'a> Rmsg<'a> {
         Rmsg::Rerror { ename: e.text() }
     }
 
-    /// Can this answer that request? See [`Expected`].
+    /// Can this answer that request? See [`Effect::check`](crate::Effect::check).
     pub fn answers(&self, t: &Tmsg<'_>) -> Result<(), crate::Error> {
-        Expected::by(t).check(self)
-    }
-}
-
-/// What a request expects of its answer: what a client remembers of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Expected {
-    op: u8,
-    /// Bytes asked for or offered, names to walk, msize.
-    most: usize,
-}
-
-impl Expected {
-    /// What this request expects.
-    pub fn by(t: &Tmsg<'_>) -> Self {
-        let most = match *t {
-            Tmsg::Tversion { msize: n, .. } | Tmsg::Tread { count: n, .. } => {
-                usize::try_from(n).unwrap_or(usize::MAX)
-            }
-            Tmsg::Twrite { data, .. } => data.len(),
-            Tmsg::Twalk { wname, .. } => wname.len(),
-            _ => 0,
-        };
-        Expected { op: t.op(), most }
-    }
-
-    /// The request's number.
-    pub const fn op(self) -> u8 {
-        self.op
-    }
-
-    /// Is this an answer to it? Types pair up; an Rread is no longer than asked, an Rwrite takes no more than was
-    /// offered, an Rwalk has no more qids than names, and at least one if there were names; msize does not grow.
-    pub fn check(self, r: &Rmsg<'_>) -> Result<(), crate::Error> {
-        let pairs = r.op().checked_sub(self.op) == Some(1);
-        let fits = match r {
-            Rmsg::Rerror { .. } => self.op != abi::portal::op::TFLUSH,
-            Rmsg::Rread { data } => pairs && data.len() <= self.most,
-            Rmsg::Rwalk { wqid } => pairs && wqid.len() <= self.most && wqid.is_empty() == (self.most == 0),
-            Rmsg::Rwrite { count: n } | Rmsg::Rversion { msize: n, .. } => {
-                pairs && usize::try_from(*n).is_ok_and(|n| n <= self.most)
-            }
-            _ => pairs,
-        };
-        if fits { Ok(()) } else { Err(crate::Error::Answer) }
-    }
-
-    /// Is this the answer to a walk of all its names?
-    pub fn is_whole(self, r: &Rmsg<'_>) -> bool {
-        matches!(r, Rmsg::Rwalk { wqid } if wqid.len() == self.most)
+        crate::Ask::effect(t).check(self)
     }
 }

@@ -27,12 +27,13 @@ fn hear(c: &mut Client, line: &str) -> Result<String, Error> {
     c.receive(&room[..n]).map(|event| match event {
         ClientEvent::Answer(_, r) => r.to_string(),
         ClientEvent::Flushed(_) => "flushed".into(),
+        ClientEvent::Bad(_, e) => e.to_string(),
         other => format!("{other:?}"),
     })
 }
 
 fn ready(version: &str) -> Client {
-    let mut c = Client::new(8192, 4);
+    let mut c: Client = Client::new(8192, 4);
     assert_eq!(output(&mut c), ["Tversion tag NOTAG msize 8192 version 9P2000.order"]);
     let answer = format!("Rversion tag NOTAG msize 4096 version {version}");
     assert_eq!(hear(&mut c, &answer), Ok("Ready".into()));
@@ -46,7 +47,7 @@ fn walk(c: &mut Client, fid: u32, newfid: u32) -> ClientTicket {
 
 #[test]
 fn the_version_is_asked_again_without_its_suffix() {
-    let mut c = Client::new(8192, 4);
+    let mut c: Client = Client::new(8192, 4);
     assert_eq!(c.submit(&Tmsg::Tclunk { fid: 0 }), Err(Reason::NoVersion));
     output(&mut c);
     assert_eq!(hear(&mut c, "Rversion tag NOTAG msize 8192 version unknown"), Ok("Nothing".into()));
@@ -64,7 +65,7 @@ fn a_server_that_speaks_nothing_known_is_refused() {
         "Rversion tag NOTAG msize 8192 version 9P2000.order",
         "Rerror tag NOTAG ename no",
     ] {
-        let mut c = Client::new(8192, 4);
+        let mut c: Client = Client::new(8192, 4);
         hear(&mut c, "Rerror tag NOTAG ename what").unwrap();
         assert_eq!(hear(&mut c, last), Ok("Refused".into()), "{last}");
         assert!(!c.is_ready());
@@ -145,7 +146,7 @@ fn nonsense_is_a_bad_reply_and_harms_only_its_request() {
     c.submit(&Tmsg::Twrite { fid: 0, offset: 0, data: b"abc" }).unwrap();
     walk(&mut c, 0, 1);
     assert_eq!(c.submit(&Tmsg::Tstat { fid: 0 }), Err(Reason::Full));
-    let bad = Ok("Rerror ename 'bad reply from server'".to_string());
+    let bad = Ok("answer does not fit the request".to_string());
     assert_eq!(hear(&mut c, "Rread tag 0 data four"), bad);
     assert_eq!(hear(&mut c, "Rread tag 1 data abc"), Ok("Rread count 3 data abc".into()));
     assert_eq!(hear(&mut c, "Rwrite tag 2 count 4"), bad);
@@ -160,4 +161,35 @@ fn a_request_larger_than_agreed_is_not_sent() {
     assert!(c.submit(&Tmsg::Twrite { fid: 0, offset: 0, data: &data }).is_ok());
     let data = vec![0; 4096 - 22];
     assert_eq!(c.submit(&Tmsg::Twrite { fid: 0, offset: 0, data: &data }), Err(Reason::ShortBuffer));
+}
+
+#[test]
+fn other_dialects_are_spoken_to_their_servers() {
+    use ninep::dialect::l;
+    let mut c = Client::<l::Dialect>::new(8192, 4);
+    let mut room = [0; 256];
+    let n = Tmsg::Tversion { msize: 8192, version: "9P2000.L" }.encode(ninep::NOTAG, &mut room).unwrap();
+    assert_eq!(c.output(), &room[..n]);
+    c.sent(n);
+    let n = text::encode("Rversion tag NOTAG msize 8192 version 9P2000.L", &mut room).unwrap();
+    assert_eq!(c.receive(&room[..n]), Ok(ClientEvent::Ready));
+
+    let fid = c.fid().unwrap();
+    let attach = l::Tmsg::Tattach { fid, afid: ninep::NOFID, uname: "", aname: "/", n_uname: 0 };
+    let ticket = c.submit(&attach).unwrap();
+    c.submit(&l::Tmsg::Tgetattr { fid, request_mask: 1 }).unwrap();
+    assert_eq!(c.output().len(), attach.size(), "the second waits for the first");
+    let n = l::Rmsg::Rlerror { ecode: 13 }.encode(0, &mut room).unwrap();
+    assert_eq!(c.receive(&room[..n]), Ok(ClientEvent::Answer(ticket, l::Rmsg::Rlerror { ecode: 13 })));
+    assert_eq!(c.fid(), Some(fid), "the attach failed");
+
+    // One that speaks something else is refused, and so is one whose error is of the dialect.
+    for answer in ["Rversion tag NOTAG msize 8192 version 9P2000", "Rerror tag NOTAG ename no"] {
+        let mut c = Client::<l::Dialect>::new(8192, 4);
+        let n = text::encode(answer, &mut room).unwrap();
+        assert_eq!(c.receive(&room[..n]), Ok(ClientEvent::Refused));
+    }
+    let mut c = Client::<l::Dialect>::new(8192, 4);
+    let n = l::Rmsg::Rlerror { ecode: 13 }.encode(ninep::NOTAG, &mut room).unwrap();
+    assert_eq!(c.receive(&room[..n]), Ok(ClientEvent::Refused));
 }

@@ -184,3 +184,50 @@ fn dialects_keep_their_meaning() {
     let entries: Vec<_> = l::Entries::new(&entry).collect::<Result<_, _>>().unwrap();
     assert_eq!((entries[0].offset, entries[0].kind, entries[0].name.as_str()), (3, 4, "x"));
 }
+
+#[test]
+fn a_precision_cuts_long_data() {
+    let t = Tmsg::Twrite { fid: 1, offset: 0, data: b"0123456789" };
+    assert_eq!(format!("{:.4}", t.line(1)), "Twrite tag 1 fid 1 offset 0 count 10 data 0123\u{2026}");
+    assert_eq!(format!("{:.10}", t.line(1)), "Twrite tag 1 fid 1 offset 0 count 10 data 0123456789");
+    assert_eq!(format!("{:.4}", Rmsg::Rerror { ename: "a long text" }), "Rerror ename 'a lo'\u{2026}");
+}
+
+#[test]
+fn a_line_that_is_wrong_says_where() {
+    let mut room = [0; 64];
+    let mut why = |line| text::encode(line, &mut room).unwrap_err().to_string();
+    assert_eq!(why("Tfoo tag 1"), "expected the name of a message, found Tfoo");
+    assert_eq!(why("Tclunk fid 1"), "expected tag, found fid");
+    assert_eq!(why("Tclunk tag 1 fid"), "expected a value at the end of the line");
+    assert_eq!(why("Tclunk tag 65536 fid 1"), "expected a number that fits its field, found 65536");
+    assert_eq!(why("Tclunk tag 1 fid 1 mode 2"), "expected the end of the line, found mode");
+    assert_eq!(why("Twrite tag 1 fid 1 offset 0 count 2 data abc"), "expected the length of data, found 2");
+    assert_eq!(
+        why("Twalk tag 1 fid 1 newfid 2 nwname 2 wname a"),
+        "expected the number of elements, found 2"
+    );
+    assert_eq!(why("Tauth tag 1 afid 1 uname 'a aname b"), "expected a closing quote, found 'a aname b");
+    assert_eq!(why("Rclunk tag 1 fid 1"), "expected the end of the line, found fid");
+    assert_eq!(why("Rattach tag 1 qid 1,2"), "expected a qid: path,vers,kind, found 1,2");
+    assert_eq!(why("Rread tag 1 data %abc"), "expected an even number of hexadecimal digits, found %abc");
+    assert_eq!(
+        why("Rread tag 1 data '0123456789012345678901234567890123456789012345678901234567890'"),
+        "message does not fit the buffer"
+    );
+}
+
+/// What no valid message says can be said to test those who should refuse it.
+#[test]
+fn a_line_may_say_what_is_invalid() {
+    for (line, error) in [
+        ("Twalk tag 1 fid 0 newfid 1 wname a %00", ninep::Error::String),
+        ("Twalk tag 1 fid 0 newfid 1 wname %ff", ninep::Error::String),
+        ("Twalk tag 1 fid 0 newfid 1 wname ''", ninep::Error::Name),
+        ("Tcreate tag 1 fid 0 name a/b perm 0 mode 0", ninep::Error::Name),
+        ("Twstat tag 1 fid 0 name a/b", ninep::Error::Name),
+        ("Twalk tag 1 fid 0 newfid 1 wname 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", ninep::Error::Count),
+    ] {
+        assert_eq!(Tmsg::decode(&wire(line)), Err(ninep::Bad { tag: 1, error }), "{line}");
+    }
+}

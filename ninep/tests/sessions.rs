@@ -385,6 +385,7 @@ impl User {
                     self.flushed += 1;
                 }
                 ClientEvent::Ready | ClientEvent::Nothing => {}
+                ClientEvent::Bad(_, e) => panic!("{e}"),
                 ClientEvent::Refused => panic!("refused"),
             }
             let rest = rest.to_vec();

@@ -1,7 +1,7 @@
 //! 9P2000.L: Linux's system calls as messages, errors as its numbers.
 
 use crate::table::{field_type, messages};
-use crate::{Error, Name, Qid, Reader};
+use crate::{Answer, Ask, Effect, Error, NOFID, Name, Qid, Reader};
 
 /// The version's name.
 pub const VERSION: &str = "9P2000.L";
@@ -178,5 +178,66 @@ impl<'a> Iterator for Entries<'a> {
             self.0 = Reader::new(&[]);
         }
         Some(entry)
+    }
+}
+
+/// The dialect as a client speaks it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {}
+
+impl crate::Dialect for Dialect {
+    const VERSIONS: &'static [&'static str] = &[VERSION];
+    type Request<'a> = Tmsg<'a>;
+    type Answer<'a> = Rmsg<'a>;
+}
+
+impl<'a> Ask<'a> for Tmsg<'a> {
+    fn effect(&self) -> Effect {
+        let op = self.op();
+        match *self {
+            Tmsg::Tversion { msize, .. } => crate::Tmsg::Tversion { msize, version: "" }.effect(),
+            Tmsg::Tflush { oldtag } => crate::Tmsg::Tflush { oldtag }.effect(),
+            Tmsg::Tauth { afid, .. } => Effect::creates(op, afid, NOFID),
+            Tmsg::Tattach { fid, afid, .. } => Effect::creates(op, fid, afid),
+            Tmsg::Twalk { fid, newfid, wname } => Effect::walks(op, fid, newfid, wname.len()),
+            Tmsg::Txattrwalk { fid, newfid, .. } => Effect::walks(op, fid, newfid, 0),
+            Tmsg::Tlopen { fid, .. } | Tmsg::Tlcreate { fid, .. } | Tmsg::Txattrcreate { fid, .. } => {
+                Effect::changes(op, fid)
+            }
+            Tmsg::Tread { fid, count, .. } | Tmsg::Treaddir { fid, count, .. } => {
+                Effect::uses(op, fid).with_most(count)
+            }
+            Tmsg::Twrite { fid, data, .. } => Effect::uses(op, fid).with_most(data.len()),
+            Tmsg::Tclunk { fid } | Tmsg::Tremove { fid } => Effect::ends(op, fid),
+            Tmsg::Trename { fid, dfid, .. } | Tmsg::Tlink { fid, dfid, .. } => {
+                Effect::uses_both(op, fid, dfid)
+            }
+            Tmsg::Trenameat { olddirfid, newdirfid, .. } => Effect::uses_both(op, olddirfid, newdirfid),
+            Tmsg::Tmknod { dfid: fid, .. }
+            | Tmsg::Tmkdir { dfid: fid, .. }
+            | Tmsg::Tunlinkat { dirfid: fid, .. }
+            | Tmsg::Tstatfs { fid }
+            | Tmsg::Tsymlink { fid, .. }
+            | Tmsg::Treadlink { fid }
+            | Tmsg::Tgetattr { fid, .. }
+            | Tmsg::Tsetattr { fid, .. }
+            | Tmsg::Tfsync { fid, .. }
+            | Tmsg::Tlock { fid, .. }
+            | Tmsg::Tgetlock { fid, .. } => Effect::uses(op, fid),
+        }
+    }
+}
+
+impl<'a> Answer<'a> for Rmsg<'a> {
+    fn is_error(&self) -> bool {
+        matches!(self, Rmsg::Rlerror { .. })
+    }
+    fn amount(&self) -> Option<usize> {
+        match self {
+            Rmsg::Rread { data } | Rmsg::Rreaddir { data } => Some(data.len()),
+            Rmsg::Rwalk { wqid } => Some(wqid.len()),
+            Rmsg::Rwrite { count: n } | Rmsg::Rversion { msize: n, .. } => usize::try_from(*n).ok(),
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! 9P2000.u: numeric users and error numbers beside the names, and special files as text in `extension`.
 
 use crate::table::{field_type, messages, record};
+use crate::{Answer, Ask, Effect, NOFID};
 
 /// The version's name.
 pub const VERSION: &str = "9P2000.u";
@@ -104,4 +105,46 @@ messages! {
     125 Rstat stat[ustat];
     /// The attributes are changed.
     127 Rwstat;
+}
+
+/// The dialect as a client speaks it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {}
+
+impl crate::Dialect for Dialect {
+    const VERSIONS: &'static [&'static str] = &[VERSION];
+    type Request<'a> = Tmsg<'a>;
+    type Answer<'a> = Rmsg<'a>;
+}
+
+impl<'a> Ask<'a> for Tmsg<'a> {
+    fn effect(&self) -> Effect {
+        let op = self.op();
+        match *self {
+            Tmsg::Tversion { msize, .. } => crate::Tmsg::Tversion { msize, version: "" }.effect(),
+            Tmsg::Tflush { oldtag } => crate::Tmsg::Tflush { oldtag }.effect(),
+            Tmsg::Tauth { afid, .. } => Effect::creates(op, afid, NOFID),
+            Tmsg::Tattach { fid, afid, .. } => Effect::creates(op, fid, afid),
+            Tmsg::Twalk { fid, newfid, wname } => Effect::walks(op, fid, newfid, wname.len()),
+            Tmsg::Topen { fid, .. } | Tmsg::Tcreate { fid, .. } => Effect::changes(op, fid),
+            Tmsg::Tread { fid, count, .. } => Effect::uses(op, fid).with_most(count),
+            Tmsg::Twrite { fid, data, .. } => Effect::uses(op, fid).with_most(data.len()),
+            Tmsg::Tclunk { fid } | Tmsg::Tremove { fid } => Effect::ends(op, fid),
+            Tmsg::Tstat { fid } | Tmsg::Twstat { fid, .. } => Effect::uses(op, fid),
+        }
+    }
+}
+
+impl<'a> Answer<'a> for Rmsg<'a> {
+    fn is_error(&self) -> bool {
+        matches!(self, Rmsg::Rerror { .. })
+    }
+    fn amount(&self) -> Option<usize> {
+        match self {
+            Rmsg::Rread { data } => Some(data.len()),
+            Rmsg::Rwalk { wqid } => Some(wqid.len()),
+            Rmsg::Rwrite { count: n } | Rmsg::Rversion { msize: n, .. } => usize::try_from(*n).ok(),
+            _ => None,
+        }
+    }
 }

@@ -7,31 +7,36 @@
 //! Where the server keeps the order of requests on a fid, all are sent at once; elsewhere one that depends on another
 //! is held back until that is answered. A flushed request keeps its tag and its fids until the Rflush.
 
-use super::order::{Order, Touches, touches};
+use super::order::Order;
 use super::version;
-use crate::msg::Expected;
-use crate::{Error, Fid, NOFID, NOTAG, Rmsg, Tag, Tmsg, VERSION};
+use crate::frame::Message;
+use crate::{Ask, Dialect, Effect, Error, Fid, NOFID, NOTAG, Plain, Rmsg, Tag, Tmsg, frame};
 use abi::error::Error as Reason;
 use abi::portal::op;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 /// Most requests in flight, whatever the owner asks for: flushes need tags too.
 const REQUESTS_MAX: usize = 0x7fff;
+/// The number of Rflush.
+const RFLUSH: u8 = op::TFLUSH.wrapping_add(1);
 
 /// A request, never the same twice in the life of a session, whatever its tag.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(u64);
 
-/// What a frame means.
+/// What a frame means; `R` is an answer of the dialect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Event<'a> {
+pub enum Event<R> {
     /// The session has begun: requests may be submitted.
     Ready,
     /// The server speaks no version that this session does, or no useful message size.
     Refused,
-    /// The answer to a request. One that breaks the protocol is given as the Rerror `bad reply from server`.
-    Answer(Ticket, Rmsg<'a>),
+    /// The answer to a request.
+    Answer(Ticket, R),
+    /// The answer to a request, which breaks the protocol. What the server did is not known.
+    Bad(Ticket, Error),
     /// The request was flushed and will not be answered: it is as if it had never been sent.
     Flushed(Ticket),
     /// The session's own business.
@@ -40,15 +45,16 @@ pub enum Event<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    /// This version has been asked for.
-    Asked(&'static str),
+    /// The version of this place in the dialect's list has been asked for.
+    Asked(usize),
     Ready,
     Refused,
 }
 
-/// The session.
+/// The session. It speaks 9P2000 unless the type says that it speaks another dialect.
 #[derive(Debug)]
-pub struct Client {
+pub struct Client<D: Dialect = Plain> {
+    dialect: PhantomData<D>,
     state: State,
     /// Offered, then agreed.
     msize: u32,
@@ -73,8 +79,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Request {
     tag: Tag,
-    expected: Expected,
-    touches: Touches,
+    effect: Effect,
     waits: u8,
     /// The message while it is held back.
     held: Vec<u8>,
@@ -93,10 +98,11 @@ struct Fids {
     next: Fid,
 }
 
-impl Client {
+impl<D: Dialect> Client<D> {
     /// A session that offers this message size and keeps at most so many requests in flight.
     pub fn new(msize: u32, requests: usize) -> Self {
         let mut client = Client {
+            dialect: PhantomData,
             state: State::Refused,
             msize,
             ordered: false,
@@ -109,7 +115,7 @@ impl Client {
             fids: Fids::default(),
             out: Vec::new(),
         };
-        client.ask(version::ORDERED);
+        client.ask(0);
         client
     }
 
@@ -159,32 +165,24 @@ impl Client {
     }
 
     /// Submits a request: it goes to the output, now or when what it depends on has been answered.
-    pub fn submit(&mut self, t: &Tmsg<'_>) -> Result<Ticket, Reason> {
+    pub fn submit(&mut self, t: &D::Request<'_>) -> Result<Ticket, Reason> {
         if !self.is_ready() {
             return Err(Reason::NoVersion);
         }
-        if matches!(t, Tmsg::Tversion { .. } | Tmsg::Tflush { .. }) {
+        if matches!(t.op(), op::TVERSION | op::TFLUSH) {
             return Err(Reason::BadArg);
         }
         if self.requests.len() >= self.most {
             return Err(Reason::Full);
         }
         let tag = self.free_tag().ok_or(Reason::Full)?;
-        let message = self.message(t, tag)?;
+        let message = encoded(t, tag, self.msize)?;
         let id = self.next;
         self.next = id.wrapping_add(1);
-        let touches = touches(t);
-        let waits = if self.ordered { 0 } else { self.order.enter(id, &touches) };
-        let mut request = Request {
-            tag,
-            expected: Expected::by(t),
-            touches,
-            waits,
-            held: Vec::new(),
-            flush: None,
-            freed: None,
-            answered: false,
-        };
+        let effect = t.effect();
+        let waits = if self.ordered { 0 } else { self.order.enter(id, &effect.touches) };
+        let mut request =
+            Request { tag, effect, waits, held: Vec::new(), flush: None, freed: None, answered: false };
         if waits == 0 {
             self.out.extend_from_slice(&message);
         } else {
@@ -203,7 +201,7 @@ impl Client {
             return Ok(false);
         }
         if request.waits > 0 {
-            if let Some(fid) = created(&request.touches, request.expected) {
+            if let Some(fid) = request.effect.creates {
                 self.fids.give_back(fid);
             }
             self.end(ticket.0);
@@ -211,7 +209,7 @@ impl Client {
         }
         let oldtag = request.tag;
         let tag = self.free_tag().ok_or(Reason::Full)?;
-        let message = self.message(&Tmsg::Tflush { oldtag }, tag)?;
+        let message = encoded(&Tmsg::Tflush { oldtag }, tag, self.msize)?;
         self.out.extend_from_slice(&message);
         self.tags.insert(tag, ticket.0);
         if let Some(request) = self.requests.get_mut(&ticket.0) {
@@ -231,82 +229,82 @@ impl Client {
     }
 
     /// Takes a frame. An error means that the server can't be understood and the connection is to be closed.
-    pub fn receive<'a>(&mut self, frame: &'a [u8]) -> Result<Event<'a>, Error> {
-        let (tag, r) = match Rmsg::decode(frame) {
+    pub fn receive<'a>(&mut self, frame: &'a [u8]) -> Result<Event<D::Answer<'a>>, Error> {
+        if let State::Asked(asked) = self.state {
+            return self.version(asked, frame);
+        }
+        let (tag, r) = match frame::decode::<D::Answer<'a>>(frame) {
             Ok((tag, r)) => (tag, Ok(r)),
             Err(bad) => (bad.tag, Err(bad.error)),
         };
-        if let State::Asked(asked) = self.state {
-            return self.version(asked, r?);
-        }
         let id = *self.tags.get(&tag).ok_or(Error::Answer)?;
         let request = self.requests.get_mut(&id).ok_or(Error::Answer)?;
         if request.flush == Some(tag) {
-            return match r {
-                Ok(Rmsg::Rflush {}) => Ok(self.flushed(id)),
-                _ => Err(Error::Answer),
-            };
+            return if r?.op() == RFLUSH { Ok(self.flushed(id)) } else { Err(Error::Answer) };
         }
         if request.waits > 0 || request.answered {
             return Err(Error::Answer);
         }
-        let answer = match r.and_then(|r| request.expected.check(&r).map(|()| r)) {
-            Ok(r) => {
-                request.freed = freed(&request.touches, request.expected, &r);
-                r
-            }
-            // What the server did is not known: the fids stay in use for good.
-            Err(_) => Rmsg::error(Reason::BadReply),
-        };
         request.answered = true;
+        let event = match r.and_then(|r| request.effect.check(&r).map(|()| r)) {
+            Ok(r) => {
+                request.freed = request.effect.freed(&r);
+                Event::Answer(Ticket(id), r)
+            }
+            // The fids stay in use for good.
+            Err(error) => Event::Bad(Ticket(id), error),
+        };
         if request.flush.is_none() {
             self.end(id);
         }
-        Ok(Event::Answer(Ticket(id), answer))
+        Ok(event)
     }
 
-    /// Asks for a version.
-    fn ask(&mut self, version: &'static str) {
-        self.state = State::Asked(version);
-        if let Ok(m) = encoded(&Tmsg::Tversion { msize: self.msize, version }, NOTAG, self.msize) {
-            self.out.extend_from_slice(&m);
-        } else {
-            self.state = State::Refused;
+    /// Asks for the version of this place in the list.
+    fn ask(&mut self, at: usize) {
+        let version = D::VERSIONS.get(at).copied().unwrap_or(version::UNKNOWN);
+        match encoded(&Tmsg::Tversion { msize: self.msize, version }, NOTAG, self.msize) {
+            Ok(message) => {
+                self.out.extend_from_slice(&message);
+                self.state = State::Asked(at);
+            }
+            Err(_) => self.state = State::Refused,
         }
     }
 
-    /// The answer to the version.
-    fn version<'a>(&mut self, asked: &'static str, r: Rmsg<'_>) -> Result<Event<'a>, Error> {
-        match r {
-            Rmsg::Rversion { msize, version } if version == asked || version == VERSION => {
-                if msize > self.msize || msize < version::MSIZE_MIN {
-                    self.state = State::Refused;
-                    return Ok(Event::Refused);
-                }
-                self.msize = msize;
-                self.ordered = version == version::ORDERED;
-                self.state = State::Ready;
-                Ok(Event::Ready)
+    /// The answer to the version: in every dialect the same but for errors, which here all say no.
+    fn version<R>(&mut self, asked: usize, frame: &[u8]) -> Result<Event<R>, Error> {
+        let (msize, answered) = match Rmsg::decode(frame) {
+            Ok((_, Rmsg::Rversion { msize, version })) => (msize, version),
+            Ok((_, Rmsg::Rerror { .. })) => (self.msize, version::UNKNOWN),
+            Err(bad) if matches!(bad.error, Error::Type(_) | Error::Trailing) => {
+                (self.msize, version::UNKNOWN)
             }
-            // Unknown, or an error from servers that know no better: once more without the suffix.
-            Rmsg::Rversion { .. } | Rmsg::Rerror { .. } if asked == version::ORDERED => {
-                self.ask(VERSION);
-                Ok(Event::Nothing)
-            }
-            Rmsg::Rversion { .. } | Rmsg::Rerror { .. } => {
-                self.state = State::Refused;
-                Ok(Event::Refused)
-            }
-            _ => Err(Error::Answer),
+            Err(bad) => return Err(bad.error),
+            Ok(_) => return Err(Error::Answer),
+        };
+        let known = D::VERSIONS.iter().skip(asked).any(|v| *v == answered);
+        let next = asked.saturating_add(1);
+        if known && (version::MSIZE_MIN..=self.msize).contains(&msize) {
+            self.msize = msize;
+            self.ordered = answered == version::ORDERED;
+            self.state = State::Ready;
+            Ok(Event::Ready)
+        } else if !known && next < D::VERSIONS.len() {
+            self.ask(next);
+            Ok(Event::Nothing)
+        } else {
+            self.state = State::Refused;
+            Ok(Event::Refused)
         }
     }
 
     /// The flush of a request has been answered.
-    fn flushed(&mut self, id: u64) -> Event<'static> {
+    fn flushed<R>(&mut self, id: u64) -> Event<R> {
         let Some(request) = self.requests.get_mut(&id) else { return Event::Nothing };
         let answered = request.answered;
         if !answered {
-            request.freed = created(&request.touches, request.expected);
+            request.freed = request.effect.creates;
         }
         self.end(id);
         if answered { Event::Nothing } else { Event::Flushed(Ticket(id)) }
@@ -326,7 +324,7 @@ impl Client {
             return;
         }
         let (requests, out) = (&mut self.requests, &mut self.out);
-        self.order.leave(id, &request.touches, |admitted| {
+        self.order.leave(id, &request.effect.touches, |admitted| {
             let Some(r) = requests.get_mut(&admitted) else { return };
             r.waits = r.waits.saturating_sub(1);
             if r.waits == 0 {
@@ -348,15 +346,10 @@ impl Client {
         self.next_tag = tag.wrapping_add(1);
         Some(tag)
     }
-
-    /// The message's bytes, no more than agreed.
-    fn message(&self, t: &Tmsg<'_>, tag: Tag) -> Result<Vec<u8>, Reason> {
-        encoded(t, tag, self.msize)
-    }
 }
 
 /// A message's bytes, at most `msize`.
-fn encoded(t: &Tmsg<'_>, tag: Tag, msize: u32) -> Result<Vec<u8>, Reason> {
+fn encoded<'a>(t: &impl Message<'a>, tag: Tag, msize: u32) -> Result<Vec<u8>, Reason> {
     let size = t.size();
     if u32::try_from(size).map_or(true, |n| n > msize) {
         return Err(Reason::ShortBuffer);
@@ -364,26 +357,8 @@ fn encoded(t: &Tmsg<'_>, tag: Tag, msize: u32) -> Result<Vec<u8>, Reason> {
     let mut message = Vec::new();
     message.try_reserve_exact(size).map_err(|_| Reason::NoMemory)?;
     message.resize(size, 0);
-    t.encode(tag, &mut message)?;
+    frame::encode(t, tag, &mut message)?;
     Ok(message)
-}
-
-/// The fid that the request would create.
-fn created(touches: &Touches, expected: Expected) -> Option<Fid> {
-    match (expected.op(), touches) {
-        (op::TAUTH | op::TATTACH, [Some((fid, true)), _]) | (op::TWALK, [_, Some((fid, true))]) => Some(*fid),
-        _ => None,
-    }
-}
-
-/// The fid that is not in use after this answer.
-fn freed(touches: &Touches, expected: Expected, r: &Rmsg<'_>) -> Option<Fid> {
-    match expected.op() {
-        op::TCLUNK | op::TREMOVE => touches.iter().flatten().next().map(|(fid, _)| *fid),
-        op::TWALK if !expected.is_whole(r) => created(touches, expected),
-        _ if matches!(r, Rmsg::Rerror { .. }) => created(touches, expected),
-        _ => None,
-    }
 }
 
 impl Fids {

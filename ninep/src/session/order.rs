@@ -4,35 +4,11 @@
 //! conflicts: a use waits for changes, a change for everything. A request starts when all its accesses (two at
 //! most) are admitted. Requests enter their queues in the order of arrival, so none can wait in a circle.
 
-use crate::{Fid, Tmsg};
+use crate::{Fid, Touches};
 use alloc::collections::{BTreeMap, VecDeque};
 
 /// A request in flight, numbered in the order of arrival.
 pub(crate) type Id = u64;
-
-/// The fids that a request names, each with whether the request creates or changes it.
-pub(crate) type Touches = [Option<(Fid, bool)>; 2];
-
-/// What a request does to fids.
-pub(crate) fn touches(t: &Tmsg<'_>) -> Touches {
-    let afid = |afid| (afid != crate::NOFID).then_some((afid, false));
-    match *t {
-        Tmsg::Tversion { .. } | Tmsg::Tflush { .. } => [None, None],
-        Tmsg::Tauth { afid, .. } => [Some((afid, true)), None],
-        Tmsg::Tattach { fid, afid: a, .. } if fid != a => [Some((fid, true)), afid(a)],
-        Tmsg::Twalk { fid, newfid, .. } if fid != newfid => [Some((fid, false)), Some((newfid, true))],
-        Tmsg::Tattach { fid, .. }
-        | Tmsg::Twalk { fid, .. }
-        | Tmsg::Topen { fid, .. }
-        | Tmsg::Tcreate { fid, .. }
-        | Tmsg::Tclunk { fid }
-        | Tmsg::Tremove { fid } => [Some((fid, true)), None],
-        Tmsg::Tread { fid, .. }
-        | Tmsg::Twrite { fid, .. }
-        | Tmsg::Tstat { fid }
-        | Tmsg::Twstat { fid, .. } => [Some((fid, false)), None],
-    }
-}
 
 #[derive(Debug)]
 struct Access {

@@ -5,9 +5,9 @@
 //! the handling of a request ends it calls [`Server::finish`], sends the answer, and does the same again.
 //! Bad messages, versions, flushes and tags in use are the session's own business.
 
-use super::order::{Order, Touches, touches};
+use super::order::Order;
 use super::version;
-use crate::{Error, NOTAG, Rmsg, Tag, Tmsg, frame};
+use crate::{Ask, Error, NOTAG, Rmsg, Tag, Tmsg, Touches, frame};
 use abi::error::Error as Reason;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -171,7 +171,7 @@ impl<T> Server<T> {
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
-        let touches = touches(&t);
+        let touches = t.effect().touches;
         let waits = self.order.enter(id, &touches);
         if waits == 0 {
             self.events.push_back(Pending::Start(id));

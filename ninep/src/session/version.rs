@@ -1,9 +1,8 @@
 //! Agreeing on a version and a message size (version(5)).
 
+pub use crate::ORDERED;
 use crate::VERSION;
 
-/// 9P2000 whose server keeps the order of requests on a fid: see [the session's rules](super).
-pub const ORDERED: &str = "9P2000.order";
 /// What a server answers to a version that it does not know.
 pub const UNKNOWN: &str = "unknown";
 /// The least message size with which anything useful can be said.
