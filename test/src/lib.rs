@@ -11,6 +11,7 @@ mod host_codec_pyroute2;
 mod host_codec_tshark;
 mod host_harness;
 mod runner;
+mod s00_boot;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
     short("host_harness", 60, host_harness::run),
+    short("s00_boot", 600, s00_boot::run),
 ];
 
 /// What the harness is tested with; never part of a run.
