@@ -350,7 +350,7 @@ fn valid_name(name: &str) -> Result<()> {
     if name.len() > limit::NAME {
         return Err(Fail::Error(Error::NameTooLong));
     }
-    if matches!(name, "" | "." | "..") || name.chars().any(|c| c == '/' || c.is_ascii_control()) {
+    if matches!(name, "" | "." | "..") || name.chars().any(|c| c == '/' || c.is_control()) {
         return Err(Fail::Error(Error::BadName));
     }
     Ok(())
