@@ -6,12 +6,17 @@
 //! process of its own.
 
 mod codec_messages;
+mod con9_cases;
+mod con9_memory;
 pub mod ctx;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
+mod host_con9_foreign;
+mod host_con9_memory;
+mod host_con9_tcp;
+mod host_con9_unix;
 mod host_harness;
 mod runner;
-mod s00_boot;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -20,8 +25,11 @@ use std::process::ExitCode;
 const SCENARIOS: &[Scenario] = &[
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
+    short("host_con9_foreign", 600, host_con9_foreign::run),
+    short("host_con9_memory", 120, host_con9_memory::run),
+    short("host_con9_tcp", 300, host_con9_tcp::run),
+    short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
-    short("s00_boot", 600, s00_boot::run),
 ];
 
 /// What the harness is tested with; never part of a run.

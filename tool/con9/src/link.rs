@@ -45,6 +45,15 @@ pub enum Address {
     Unix(String),
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Tcp(host, port) => write!(f, "tcp!{host}!{port}"),
+            Address::Unix(path) => write!(f, "unix!{path}"),
+        }
+    }
+}
+
 impl std::str::FromStr for Address {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use con9::link::Address;
 use con9::run::Options;
 use con9::suite;
+use con9::word::Vars;
 
 const USAGE: &str = "\
-usage: con9 --to ADDRESS [--timeout SECONDS] [--trace] [--record FILE] [--only TEXT] TRANSCRIPT...
+usage: con9 --to ADDRESS [--timeout SECONDS] [--trace] [--record FILE] [--only TEXT] [--set V=TEXT] TRANSCRIPT...
 
 Runs transcripts of 9P2000 against the server at ADDRESS (tcp!HOST!PORT or unix!PATH) and names each answer that the
 manual does not allow, with the sentence that it violates. A TRANSCRIPT is a .9p file or a folder of them.
@@ -17,6 +18,7 @@ manual does not allow, with the sentence that it violates. A TRANSCRIPT is a .9p
   --timeout SECONDS  longest wait for an answer (default 20)
   --trace            print every message to standard error
   --record FILE      write what was answered, times left out, to compare two servers or transports
+  --set V=TEXT       what $V stands for
   --only TEXT        run only the cases whose name holds TEXT
 
 The server must know the users glenda, bob and carol, and let glenda create in its root.
@@ -33,7 +35,7 @@ struct Arguments {
 
 fn arguments() -> Result<Arguments, String> {
     let mut to = None;
-    let mut options = Options { timeout: Duration::from_secs(20), trace: false };
+    let mut options = Options { timeout: Duration::from_secs(20), trace: false, vars: Vars::new() };
     let (mut record, mut only, mut paths) = (None, String::new(), Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -47,6 +49,11 @@ fn arguments() -> Result<Arguments, String> {
             }
             "--trace" => options.trace = true,
             "--record" => record = Some(value()?.into()),
+            "--set" => {
+                let set = value()?;
+                let (name, text) = set.split_once('=').ok_or("--set V=TEXT")?;
+                options.vars.insert(name.into(), text.into());
+            }
             "--only" => only = value()?,
             _ if arg.starts_with('-') => return Err(format!("unknown option {arg}")),
             _ => paths.push(arg.into()),
@@ -76,7 +83,7 @@ fn main() -> ExitCode {
         let name = file.name.clone();
         file.cases.retain(|case| format!("{name}: {}", case.title).contains(&arguments.only));
     }
-    let outcomes = suite::run(&files, &arguments.to, arguments.options, |outcome| println!("{outcome}"));
+    let outcomes = suite::run(&files, &arguments.to, &arguments.options, |outcome| println!("{outcome}"));
     let failed = outcomes.iter().filter(|o| o.result.is_err()).count();
     println!("{} cases, {failed} faults", outcomes.len());
     if let Some(path) = &arguments.record

@@ -29,12 +29,14 @@ pub struct Fault {
 }
 
 /// How to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Longest wait for an answer.
     pub timeout: Duration,
     /// Print messages as they pass.
     pub trace: bool,
+    /// Variables that every case begins with.
+    pub vars: Vars,
 }
 
 /// A connection within a case.
@@ -59,7 +61,7 @@ struct Conn {
 /// A case that runs.
 struct Run<'a> {
     target: &'a dyn Target,
-    options: Options,
+    options: &'a Options,
     directory: String,
     conns: BTreeMap<String, Conn>,
     now: String,
@@ -73,15 +75,17 @@ pub fn run(
     case: &Case,
     directory: &str,
     target: &dyn Target,
-    options: Options,
+    options: &Options,
 ) -> Result<Vec<String>, Fault> {
+    let mut vars = options.vars.clone();
+    vars.insert("dir".into(), directory.into());
     let mut run = Run {
         target,
         options,
         directory: directory.into(),
         conns: BTreeMap::new(),
         now: "a".into(),
-        vars: Vars::from([("dir".into(), directory.into())]),
+        vars,
         record: Vec::new(),
         made: false,
     };

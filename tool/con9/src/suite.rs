@@ -53,7 +53,7 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, String> {
 pub fn run(
     files: &[File],
     target: &dyn Target,
-    options: Options,
+    options: &Options,
     mut tell: impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
     let mut outcomes = Vec::new();

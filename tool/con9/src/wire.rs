@@ -38,7 +38,7 @@ pub struct Format {
 
 macro_rules! formats {
     ($($name:literal $number:literal ($($field:literal $kind:expr),*),)*) => {
-        /// Every message of 9P2000.
+        /// Every message of 9P2000, and the few of 9P2000.L without which a server of that dialect can't be asked at all.
         pub static FORMATS: &[Format] = {
             use Kind::*;
             &[$(Format { name: $name, number: $number, fields: &[$(($field, $kind)),*] },)*]
@@ -47,6 +47,9 @@ macro_rules! formats {
 }
 
 formats! {
+    "Rlerror" 7 ("ecode" Int(4)),
+    "Tlopen" 12 ("fid" Int(4), "flags" Int(4)),
+    "Rlopen" 13 ("qid" Qid, "iounit" Int(4)),
     "Tversion" 100 ("msize" Int(4), "version" Str),
     "Rversion" 101 ("msize" Int(4), "version" Str),
     "Tauth" 102 ("afid" Int(4), "uname" Str, "aname" Str),
