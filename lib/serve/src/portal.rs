@@ -7,6 +7,7 @@ use crate::{At, Engine, Fail, Held, Result, Room, Server, Sink, Source, Table, W
 use abi::error::Error;
 use abi::limit;
 use abi::portal::{Answer, RWAIT, Request, Term, op};
+use ninep::session::version;
 use ninep::{Qids, Rmsg, Tmsg};
 
 /// Parts of a portal's fid table: more than there are CPUs, so that they seldom meet.
@@ -103,10 +104,12 @@ impl<S: Server> Portal<S> {
         let (_, t) = ninep::portal::tmsg(request, page, &[]).map_err(|_| Error::BadMessage)?;
         let walked;
         let r = match t {
-            Tmsg::Tversion { msize, version } => {
+            Tmsg::Tversion { msize, version: asked } => {
                 engine.end_session(at);
-                let version = if version.starts_with("9P2000") { "9P2000" } else { "unknown" };
-                Rmsg::Rversion { msize, version }
+                if msize < version::MSIZE_MIN {
+                    return Err(Fail::Error(Error::SmallMsize));
+                }
+                Rmsg::Rversion { msize: msize.min(crate::wire::MSIZE), version: version::answer(asked) }
             }
             Tmsg::Tauth { afid, uname, aname } => Rmsg::Rauth { aqid: engine.auth(at, afid, uname, aname)? },
             Tmsg::Tattach { fid, afid, uname, aname } => {

@@ -17,8 +17,6 @@ mod change;
 mod entries;
 mod inode;
 mod pages;
-#[cfg(test)]
-mod tests;
 mod users;
 
 use abi::file::{DMAPPEND, DMDIR, DMEXCL, DMEXEC, DMWRITE, Qid};
