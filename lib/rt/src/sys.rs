@@ -7,6 +7,7 @@
 use abi::portal::{Answer, Limits};
 use abi::sys::{Str, Sys};
 use core::arch::asm;
+use core::sync::atomic::AtomicI32;
 
 /// A system call with any number of arguments.
 ///
@@ -164,7 +165,7 @@ pub fn rfork(flags: u32) -> Option<u32> {
 pub unsafe fn rfork_thread(
     flags: u32,
     stack: *mut u8,
-    run: extern "C" fn(usize) -> *const core::sync::atomic::AtomicI32,
+    run: extern "C" fn(usize) -> *const AtomicI32,
     arg: usize,
 ) -> Option<u32> {
     let result: i64;
@@ -251,12 +252,12 @@ pub fn rendezvous(tag: u64, value: u64) -> Option<u64> {
 }
 /// Takes one from a semaphore; `Some(0)` says that it was not to be had.
 #[inline]
-pub fn semacquire(sem: &core::sync::atomic::AtomicI32, nanoseconds: i64) -> Option<u64> {
+pub fn semacquire(sem: &AtomicI32, nanoseconds: i64) -> Option<u64> {
     call!(Semacquire, sem.as_ptr(), nanoseconds)
 }
 /// Adds to a semaphore.
 #[inline]
-pub fn semrelease(sem: &core::sync::atomic::AtomicI32, count: i32) -> Option<u64> {
+pub fn semrelease(sem: &AtomicI32, count: i32) -> Option<u64> {
     call!(Semrelease, sem.as_ptr(), count)
 }
 /// Exchanges the thread's error string with the buffer's: two bytes of length, then the words.
@@ -300,6 +301,14 @@ pub fn reply(a: &Answer) -> Option<()> {
 #[inline]
 pub fn wake(fd: i32, queue: u64, n: u32) -> Option<u64> {
     call!(Wake, fd, queue, n)
+}
+/// Exchanges a page with another process at a tag.
+///
+/// # Safety
+/// `page` is the address of a whole page to which nothing refers: its contents become another's.
+#[inline]
+pub unsafe fn exchange(tag: u64, page: u64) -> Option<()> {
+    call!(Exchange, tag, page).map(drop)
 }
 /// The time, or this process's number: see `abi::sys::Sys::Clock`.
 #[inline]
