@@ -89,7 +89,7 @@ pub fn server(mut bytes: &[u8]) {
     let mut out = [0; 8192];
     while let Ok(frame::Frame::Whole { frame, rest }) = frame::next(bytes, session.frame_max()) {
         bytes = rest;
-        while session.receive(frame, |_| ()).is_err() {
+        while session.receive(frame, |_, _| ()).is_err() {
             // Full: something must be running, or the session has lost a request.
             let ticket = running.pop().expect("a full session has something running");
             session.finish(ticket);

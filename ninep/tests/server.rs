@@ -24,7 +24,7 @@ impl Talk {
     fn say(&mut self, line: &str) -> Result<(), Full> {
         let mut room = [0; 256];
         let n = text::encode(line, &mut room).unwrap();
-        self.0.receive(&room[..n], <[u8]>::to_vec)
+        self.0.receive(&room[..n], |f, _| f.to_vec())
     }
 
     /// Says lines and tells which tags start.
@@ -224,7 +224,7 @@ fn bad_messages_are_answered_under_their_tag() {
     t.say("Twalk tag 7 fid 0 newfid 1 wname a/b").unwrap();
     t.say("Rclunk tag 8").unwrap();
     t.say("Tclunk tag NOTAG fid 1").unwrap();
-    t.0.receive(&[9, 0, 0, 0, 120, 9, 0, 1, 0], <[u8]>::to_vec).unwrap();
+    t.0.receive(&[9, 0, 0, 0, 120, 9, 0, 1, 0], |f, _| f.to_vec()).unwrap();
     assert_eq!(
         t.own(),
         [

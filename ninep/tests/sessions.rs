@@ -84,7 +84,7 @@ impl Checked {
     fn send(&mut self, tag: Tag, t: &Tmsg<'_>) -> Result<(), Full> {
         let mut room = [0; 4096];
         let n = t.encode(tag, &mut room).unwrap();
-        self.session.receive(&room[..n], |_| tag)
+        self.session.receive(&room[..n], |_, _| tag)
     }
 
     fn version(&mut self) {
@@ -245,9 +245,9 @@ impl Files {
             if let (Tmsg::Tversion { msize, .. }, false) = (t, self.ordered) {
                 let mut room = [0; 64];
                 let n = Tmsg::Tversion { msize, version: "9P2000" }.encode(tag, &mut room).unwrap();
-                self.session.receive(&room[..n], <[u8]>::to_vec).unwrap();
+                self.session.receive(&room[..n], |f, _| f.to_vec()).unwrap();
             } else {
-                self.session.receive(frame, <[u8]>::to_vec).unwrap();
+                self.session.receive(frame, |f, _| f.to_vec()).unwrap();
             }
             let rest = rest.to_vec();
             *bytes = rest;

@@ -17,6 +17,7 @@ mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
 mod runner;
+mod s00_boot;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_con9_tcp", 300, host_con9_tcp::run),
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
+    short("s00_boot", 600, s00_boot::run),
 ];
 
 /// What the harness is tested with; never part of a run.

@@ -44,12 +44,17 @@ impl Wakes for crate::NoWake {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hopeless;
 
-/// A request whose handler waits, or that waits for one that does.
-struct Kept {
-    serial: u64,
-    message: Vec<u8>,
+/// What is kept of a request until it may start.
+enum Kept {
+    /// Nothing: it starts while its message is still at hand.
+    AtHand,
+    /// It waits for one whose handler waits.
+    Copy(Vec<u8>),
+    /// There was no room for a copy.
+    Lost,
 }
 
+/// A request whose handler waits on a queue.
 struct Parked {
     ticket: Ticket,
     message: Vec<u8>,
@@ -59,15 +64,12 @@ struct Parked {
 /// A client's connection.
 pub struct Connection<S: Server> {
     number: u64,
-    session: Session<u64>,
+    session: Session<Kept>,
     table: Table<S>,
     input: Vec<u8>,
     /// How much of the input is done with.
     used: usize,
     output: Vec<u8>,
-    serial: u64,
-    /// Requests that the session has not started.
-    kept: Vec<Kept>,
     /// Requests that were started and wait on a queue.
     parked: Vec<Parked>,
 }
@@ -82,8 +84,6 @@ impl<S: Server> Connection<S> {
             input: Vec::new(),
             used: 0,
             output: Vec::new(),
-            serial: 0,
-            kept: Vec::new(),
             parked: Vec::new(),
         })
     }
@@ -141,7 +141,7 @@ impl<S: Server> Connection<S> {
             }
             let Parked { ticket, message, .. } = self.parked.remove(at);
             answered += usize::from(self.start(engine, wakes, ticket, &message));
-            self.go_on(engine, wakes, None);
+            self.go_on(engine, wakes, &[]);
         }
         answered
     }
@@ -164,7 +164,6 @@ impl<S: Server> Connection<S> {
     /// The client is gone.
     pub fn end(&mut self, engine: &Engine<S>, wakes: &dyn Wakes) {
         self.parked.clear();
-        self.kept.clear();
         engine.end_session(self.at(0, wakes));
     }
 
@@ -173,32 +172,31 @@ impl<S: Server> Connection<S> {
     }
 
     fn message(&mut self, engine: &Engine<S>, wakes: &dyn Wakes, message: &[u8]) {
-        self.serial += 1;
-        let mut current = None;
-        let full = self.session.receive(message, |m| {
-            current = Some((self.serial, m));
-            self.serial
-        });
-        if full.is_err() {
+        let room = self.room();
+        let keep = |m, at_once| match at_once {
+            true => Kept::AtHand,
+            false => copy(m, room).map_or(Kept::Lost, Kept::Copy),
+        };
+        if self.session.receive(message, keep).is_err() {
             let tag = message.get(5..HEAD).and_then(|t| t.try_into().ok()).map_or(0, Tag::from_le_bytes);
             self.answer(tag, &Rmsg::error(Error::Full));
         }
-        self.go_on(engine, wakes, current);
+        self.go_on(engine, wakes, message);
     }
 
-    /// Does whatever the session says can be done now. `current` is the message just received: if it was not
-    /// started it is kept.
-    fn go_on(&mut self, engine: &Engine<S>, wakes: &dyn Wakes, mut current: Option<(u64, &[u8])>) {
+    /// Does whatever the session says can be done now. `at_hand` is the message just received, if one was.
+    fn go_on(&mut self, engine: &Engine<S>, wakes: &dyn Wakes, at_hand: &[u8]) {
         self.transmit();
         while let Some(event) = self.session.next_event() {
             match event {
-                Event::Start { ticket, kept } => {
-                    if let Some((_, message)) = current.take_if(|c| c.0 == kept) {
-                        self.start(engine, wakes, ticket, message);
-                    } else if let Some(at) = self.kept.iter().position(|k| k.serial == kept) {
-                        let message = self.kept.remove(at).message;
-                        self.start(engine, wakes, ticket, &message);
-                    } else if let Some(tag) = self.session.finish(ticket) {
+                Event::Start { ticket, kept: Kept::AtHand } => {
+                    self.start(engine, wakes, ticket, at_hand);
+                }
+                Event::Start { ticket, kept: Kept::Copy(message) } => {
+                    self.start(engine, wakes, ticket, &message);
+                }
+                Event::Start { ticket, kept: Kept::Lost } => {
+                    if let Some(tag) = self.session.finish(ticket) {
                         self.answer(tag, &Rmsg::error(Error::NoMemory));
                     }
                 }
@@ -207,29 +205,13 @@ impl<S: Server> Connection<S> {
             }
             self.transmit();
         }
-        if let Some((serial, message)) = current
-            && let Ok(message) = self.copy(message)
-            && self.kept.try_reserve(1).is_ok()
-        {
-            self.kept.push(Kept { serial, message });
-        }
     }
 
-    /// Copies a message that has to wait, within the bound of what a client may have waiting.
-    fn copy(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let waiting: usize = self
-            .kept
-            .iter()
-            .map(|k| &k.message)
-            .chain(self.parked.iter().map(|p| &p.message))
-            .map(Vec::len)
-            .sum();
-        if waiting + message.len() > WAITING {
-            return Err(Fail::Error(Error::NoMemory));
-        }
-        let mut copy = Vec::new();
-        append(&mut copy, message)?;
-        Ok(copy)
+    /// Bytes of messages that the client may still have waiting.
+    fn room(&self) -> usize {
+        let kept = self.session.kept().map(|k| if let Kept::Copy(m) = k { m.len() } else { 0 });
+        let waiting: usize = kept.chain(self.parked.iter().map(|p| p.message.len())).sum();
+        WAITING.saturating_sub(waiting)
     }
 
     fn interrupt(&mut self, ticket: Ticket) {
@@ -278,7 +260,7 @@ impl<S: Server> Connection<S> {
     }
 
     fn park(&mut self, ticket: Ticket, tag: Tag, message: &[u8], queue: u64) -> bool {
-        let (Ok(copy), Ok(())) = (self.copy(message), self.parked.try_reserve(1)) else {
+        let (Ok(copy), Ok(())) = (copy(message, self.room()), self.parked.try_reserve(1)) else {
             if self.session.finish(ticket).is_some() {
                 self.answer(tag, &Rmsg::error(Error::NoMemory));
             }
@@ -364,6 +346,16 @@ impl<S: Server> Connection<S> {
         let fits = self.session.msize().unwrap_or(MSIZE).saturating_sub(IOHDR as u32);
         if wanted == 0 { 0 } else { wanted.min(fits) }
     }
+}
+
+/// Copies a message that has to wait, if there is that much room.
+fn copy(message: &[u8], room: usize) -> Result<Vec<u8>> {
+    if message.len() > room {
+        return Err(Fail::Error(Error::NoMemory));
+    }
+    let mut copy = Vec::new();
+    append(&mut copy, message)?;
+    Ok(copy)
 }
 
 fn append(output: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {

@@ -136,9 +136,19 @@ impl<T> Server<T> {
         self.requests.len()
     }
 
-    /// Takes a frame. `keep` is called for a request that is to be handled, at once or later, and returns what
-    /// [`Event::Start`] gives back.
-    pub fn receive<'f>(&mut self, frame: &'f [u8], keep: impl FnOnce(&'f [u8]) -> T) -> Result<(), Full> {
+    /// What is kept of the requests that have not started.
+    pub fn kept(&self) -> impl Iterator<Item = &T> {
+        self.requests.values().filter_map(|r| r.kept.as_ref())
+    }
+
+    /// Takes a frame. `keep` is called for a request that is to be handled, and returns what [`Event::Start`] gives back;
+    /// it is told whether that comes at once, so that the owner need not copy what it still has at hand. What was
+    /// kept is dropped if the request never starts.
+    pub fn receive<'f>(
+        &mut self,
+        frame: &'f [u8],
+        keep: impl FnOnce(&'f [u8], bool) -> T,
+    ) -> Result<(), Full> {
         let (tag, t) = match Tmsg::decode(frame) {
             Ok(message) => message,
             Err(bad) => {
@@ -177,8 +187,10 @@ impl<T> Server<T> {
             self.events.push_back(Pending::Start(id));
         }
         self.tags.insert(tag, Holder::Request(id));
-        self.requests
-            .insert(id, Request { tag, touches, waits, kept: Some(keep(frame)), flushes: Vec::new() });
+        self.requests.insert(
+            id,
+            Request { tag, touches, waits, kept: Some(keep(frame, waits == 0)), flushes: Vec::new() },
+        );
         Ok(())
     }
 

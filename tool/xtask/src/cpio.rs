@@ -9,8 +9,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Entry {
     Folder,
-    File { mode: u32, data: Vec<u8> },
+    File {
+        mode: u32,
+        data: Vec<u8>,
+    },
     Link(String),
+    /// The file of another name of the archive.
+    Same(String),
 }
 
 /// An archive being put together.
@@ -38,6 +43,17 @@ impl Archive {
         self.entries.insert(trimmed(path), Entry::Link(to.into()));
     }
 
+    /// Adds one file under several names, as hard links.
+    pub fn same(&mut self, paths: &[String], mode: u32, data: Vec<u8>) {
+        // The data comes with the last name, and entries are in the order of names.
+        let Some(last) = paths.iter().max() else { return };
+        for path in paths.iter().filter(|p| *p != last) {
+            self.folders_above(path);
+            self.entries.insert(trimmed(path), Entry::Same(trimmed(last)));
+        }
+        self.file(last, mode, data);
+    }
+
     /// Whether something stands at the path.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
@@ -55,11 +71,16 @@ impl Archive {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for (number, (path, entry)) in (1..).zip(&self.entries) {
+        let number = |path: &String| self.entries.range(..=path.clone()).count();
+        for (path, entry) in &self.entries {
             match entry {
-                Entry::Folder => put(&mut out, number, path, 0o040_755, &[]),
-                Entry::File { mode, data } => put(&mut out, number, path, 0o100_000 | mode, data),
-                Entry::Link(to) => put(&mut out, number, path, 0o120_777, to.as_bytes()),
+                Entry::Folder => put(&mut out, number(path), path, 0o040_755, &[]),
+                Entry::File { mode, data } => put(&mut out, number(path), path, 0o100_000 | mode, data),
+                Entry::Link(to) => put(&mut out, number(path), path, 0o120_777, to.as_bytes()),
+                Entry::Same(as_file) => {
+                    let Some(Entry::File { mode, .. }) = self.entries.get(as_file) else { continue };
+                    put(&mut out, number(as_file), path, 0o100_000 | mode, &[]);
+                }
             }
         }
         put(&mut out, 0, "TRAILER!!!", 0, &[]);
@@ -108,6 +129,17 @@ mod tests {
         // 110 bytes of header and 7 of name are padded to 120, the contents to 8.
         assert_eq!(&text.as_bytes()[file..file + 7], b"bin/rc\0");
         assert_eq!(&text.as_bytes()[file + 10..file + 24], b"abcde\0\0\x00070701");
+    }
+
+    #[test]
+    fn names_of_one_file_share_its_number_and_its_data_comes_last() {
+        let mut archive = Archive::default();
+        archive.same(&["b".into(), "c".into(), "a".into()], 0o755, b"data".to_vec());
+        let text = String::from_utf8(archive.bytes()).unwrap();
+        let members: Vec<&str> = text.split("070701").skip(1).collect();
+        let number = |i: usize| &members[i][..8];
+        assert_eq!((number(0), number(1)), (number(2), number(2)));
+        assert!(members[2].contains("data") && !members[0].contains("data") && !members[1].contains("data"));
     }
 
     #[test]

@@ -104,6 +104,14 @@ fn codename() -> String {
     line.unwrap_or_default().trim_matches('"').to_string()
 }
 
+/// Makes sure that QEMU is there.
+pub fn need_qemu() -> Done {
+    if output(Command::new("qemu-system-x86_64").arg("--version")).is_ok() {
+        return Ok(());
+    }
+    if have_apt() { install(&["qemu-system-x86"]) } else { Err(elsewhere()) }
+}
+
 /// What to type on systems other than this one, for QEMU.
 #[must_use]
 pub fn elsewhere() -> String {

@@ -7,7 +7,12 @@
 pub mod check;
 pub mod cpio;
 pub mod deb;
+pub mod image;
+pub mod machine;
+pub mod run;
+pub mod size;
 pub mod tell;
+pub mod term;
 
 use std::path::{Path, PathBuf};
 

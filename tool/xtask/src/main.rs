@@ -5,21 +5,29 @@ use xtask::tell::{Done, run};
 use xtask::{cargo, check, target};
 
 const USAGE: &str = "\
-usage: cargo xtask test [PREFIX] [--all] [--list]
+usage: cargo xtask COMMAND
 
   test     checks, unit tests, then the scenarios whose names begin with PREFIX
            --all   the long ones too
-           --list  name them and run nothing";
+           --list  name them and run nothing
+  size     the kernel's loaded bytes, against their gate";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((command, rest)) if command == "test" => test(rest),
-        Some((command, _)) if ["help", "-h", "--help"].contains(&command.as_str()) => {
-            println!("{USAGE}");
+        Some((command, rest)) if command == "run" && !wants_help(rest) => {
+            xtask::run::run(rest).map(ExitCode::from)
+        }
+        Some((command, _)) if command == "size" => xtask::size::run().map(|line| {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }),
+        Some(_) if wants_help(&words) => {
+            println!("{USAGE}\n{}", xtask::run::HELP);
             return ExitCode::SUCCESS;
         }
-        _ => Err(USAGE.into()),
+        _ => Err(format!("{USAGE}\n{}", xtask::run::HELP)),
     };
     match done {
         Ok(code) => code,
@@ -28,6 +36,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn wants_help(words: &[String]) -> bool {
+    words.iter().any(|w| ["help", "-h", "--help"].contains(&w.as_str()))
 }
 
 /// The checks, then the scenarios, which print their own lines and the count of everything.

@@ -1,6 +1,7 @@
-//! The server: three files over one line and two ports.
+//! The server: three files over one line and its port.
 //!
-//! `cons` is read and written on the first serial port; `conserr` is written on the second, for scripts whose errors
+//! `cons` is read and written on the first serial port; `conserr` is written on a
+//! port that takes bytes and does no more, for scripts whose errors
 //! are to be kept apart from their output; `consctl` takes `rawon`, `rawoff`, `transparent` and `notepg PID`, which names the
 //! note group that Control-C interrupts. Readers that find nothing are parked by the kernel; a thread waits for the
 //! port's interrupts, feeds the line and lets them try again.
@@ -9,7 +10,7 @@ mod uart;
 
 use cons::line::{Ask, Got, Line, Mode};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
+use portolan::abi::file::{DMDIR, ORDWR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
 use portolan::alloc::format;
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
@@ -29,11 +30,14 @@ enum Node {
 const FILES: [(Node, &str, u32); 3] =
     [(Node::Cons, "cons", 0o666), (Node::Ctl, "consctl", 0o222), (Node::Err, "conserr", 0o222)];
 
+/// The port behind `conserr`.
+const ERRORS: u64 = 0xe8;
+
 /// The terminal.
 struct Cons {
     uart: Uart,
-    /// The second port, for `conserr`.
-    errors: portolan::Mutex<Uart>,
+    /// For `conserr`: a machine that keeps scripts' errors apart has a debug console there.
+    errors: File,
     /// Whoever writes or echoes holds this, so that pieces of output do not mix.
     output: portolan::Mutex<()>,
     input: portolan::Mutex<Input>,
@@ -212,7 +216,7 @@ impl Server for Cons {
             let n = source.left().min(buf.len());
             source.take(&mut buf[..n])?;
             let sent = match node {
-                Node::Err => self.errors.lock().send(&buf[..n]),
+                Node::Err => uart::pour(&self.errors, ERRORS, &buf[..n]),
                 _ => self.send(&buf[..n], mode),
             };
             sent.map_err(|e| served::Fail::from(known(&e)))?;
@@ -242,8 +246,8 @@ fn known(e: &Error) -> Known {
 pub(crate) fn main() -> Result<()> {
     portal::in_background(|| {
         let server = Cons {
-            uart: Uart::open(uart::COM1, true)?,
-            errors: portolan::Mutex::new(Uart::open(uart::COM2, false)?),
+            uart: Uart::open()?,
+            errors: File::open("#hw/io", ORDWR)?,
             output: portolan::Mutex::new(()),
             input: portolan::Mutex::new(Input { line: Line::new(Mode::Line), group: None }),
             readers: Queue::new(1),

@@ -6,9 +6,7 @@ use portolan::abi::file::ORDWR;
 use portolan::{File, Result};
 
 /// The first serial port's registers begin here.
-pub(super) const COM1: u64 = 0x3f8;
-/// The second's.
-pub(super) const COM2: u64 = 0x2f8;
+const COM1: u64 = 0x3f8;
 /// Receive and transmit buffer.
 const DATA: u64 = 0;
 /// Interrupt enable.
@@ -31,14 +29,14 @@ pub(super) struct Uart {
 }
 
 impl Uart {
-    /// Sets a port up: 8 bits, no parity, FIFOs, an interrupt for what is received if `listens`.
-    pub(super) fn open(base: u64, listens: bool) -> Result<Uart> {
-        let u = Uart { base, ports: File::open("#hw/io", ORDWR)? };
+    /// Sets the first port up: 8 bits, no parity, FIFOs, an interrupt for what is received.
+    pub(super) fn open() -> Result<Uart> {
+        let u = Uart { base: COM1, ports: File::open("#hw/io", ORDWR)? };
         u.put(LCR, 3)?;
         u.put(FCR, 7)?;
         // Data terminal ready, request to send, and the line that lets interrupts out.
         u.put(MCR, 0xb)?;
-        u.put(IER, u8::from(listens))?;
+        u.put(IER, 1)?;
         Ok(u)
     }
 
@@ -65,10 +63,24 @@ impl Uart {
         for piece in bytes.chunks(FIFO) {
             // The transmitter is empty when bit 5 says so; then it takes a FIFO's worth.
             while self.get(LSR)? & 0x20 == 0 {}
-            for &b in piece {
-                self.put(DATA, b)?;
-            }
+            pour(&self.ports, self.base + DATA, piece)?;
         }
         Ok(())
     }
+}
+
+/// Writes bytes to one port, in order. A write of two or four bytes would be one wide access, so it is split.
+pub(super) fn pour(ports: &File, port: u64, bytes: &[u8]) -> Result<()> {
+    let (first, rest) = bytes.split_at(usize::from(matches!(bytes.len(), 2 | 4)));
+    for part in [first, rest] {
+        match part {
+            [] => {}
+            [a, b] => {
+                ports.write_at(&[*a], port)?;
+                ports.write_at(&[*b], port)?;
+            }
+            _ => drop(ports.write_at(part, port)?),
+        }
+    }
+    Ok(())
 }

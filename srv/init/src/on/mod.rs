@@ -52,11 +52,10 @@ fn start(s: &Service) -> Result<()> {
     Ok(())
 }
 
-/// A word of the kernel's command line, `name=value`.
-fn word(name: &str) -> Option<String> {
-    let line = fs::read("#root/cmdline").ok()?;
-    let line = String::from_utf8_lossy(&line).into_owned();
-    line.split_whitespace().find_map(|w| w.strip_prefix(name)?.strip_prefix('=').map(String::from))
+/// Does the kernel's command line have this word?
+fn has_word(name: &str) -> bool {
+    let line = fs::read("#root/cmdline").unwrap_or_default();
+    String::from_utf8_lossy(&line).split_whitespace().any(|w| w == name)
 }
 
 /// Gives this process a terminal as its three descriptors: input, output, and where errors are told.
@@ -113,9 +112,11 @@ fn all() -> Result<()> {
             log(&format!("init: {}: {e}\n", s.name));
         }
     }
-    if word("mode").as_deref() == Some("script") {
+    if has_word("script") {
         File::open("/dev/consctl", OWRITE)?.write_all(b"transparent")?;
         terminal("/dev/conserr")?;
+        // The host waits for this line before it sends the script's input.
+        portolan::eprintln!("the script starts");
         let status = run(&["/bin/rc", "/boot/script"])?;
         return power(&format!("exit {}", code(&status)));
     }

@@ -28,8 +28,11 @@ const TESTS: [Test; 9] = [
     ("shootdown", all_cpus_forget),
 ];
 
-/// Runs them all and stops the machine.
-pub(super) fn run() -> ! {
+/// Runs them all and stops the machine; `overflow` instead runs off a kernel stack's end, which must be noticed.
+pub(super) fn run(what: &[u8]) -> ! {
+    if what == b"overflow" {
+        overflow();
+    }
     let mut failed = 0u64;
     for (name, test) in TESTS {
         let before = frames::stats();
@@ -47,6 +50,17 @@ pub(super) fn run() -> ! {
     }
     log::line(&[(TESTS.len() as u64 - failed).into(), " passed, ".into(), failed.into(), " failed".into()]);
     super::stop(if failed == 0 { log::PASSED } else { log::FAILED })
+}
+
+extern "C" fn deeper(depth: usize) -> ! {
+    let room = core::hint::black_box([depth; 64]);
+    deeper(core::hint::black_box(room[1]) + 1)
+}
+
+fn overflow() {
+    let Some(stack) = machine::new_stack() else { return };
+    let mut main = Context { sp: 0, vector: 0 };
+    machine::switch(&mut main, &machine::new_context(stack, deeper, 0));
 }
 
 fn frames_are_distinct() -> bool {

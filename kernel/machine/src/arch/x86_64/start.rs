@@ -238,8 +238,8 @@ extern "C" fn first_cpu(info: u32) -> ! {
         ((end - start) / 1024).into(),
         " KiB".into(),
     ]);
-    if word("selftest").is_some() {
-        selftest::run();
+    if let Some(what) = word("selftest") {
+        selftest::run(what);
     }
     smp::go();
     hooks::boot()

@@ -1,0 +1,99 @@
+//! The command line of the machine's `ramfs`: `ramfs [-s NAME] [-m OCTAL] [-q BYTES] [DIR]`.
+
+use portolan::abi::file::{MCREATE, MREPL, ORDWR, OREAD};
+use portolan::alloc::format;
+use portolan::alloc::string::String;
+use portolan::alloc::vec::Vec;
+use portolan::portal::{self, Limits};
+use portolan::{Error, File, Result, fs, process, served, time};
+use ramfs::{Options, Ramfs};
+
+const USAGE: &str = "usage: ramfs [-s NAME] [-m OCTAL] [-q BYTES] [DIR]
+Serves files in memory: posts the server as /srv/NAME (ramfs), mounts it on DIR if one is given,
+and returns. Its files go with its process, whose name is NAME.
+  -m OCTAL  permissions of the root (777)
+  -q BYTES  most memory that the files may take (half of what is free)";
+
+struct Given {
+    name: String,
+    mode: u32,
+    size: u64,
+    dir: Option<String>,
+}
+
+fn usage() -> Error {
+    portolan::eprintln!("{USAGE}");
+    Error::new("usage")
+}
+
+fn parse() -> Result<Option<Given>> {
+    let mut given = Given { name: String::from("ramfs"), mode: 0o777, size: free() / 2, dir: None };
+    let words: Vec<String> =
+        portolan::args().skip(1).map(|a| String::from_utf8_lossy(a).into_owned()).collect();
+    let mut words = words.into_iter();
+    while let Some(w) = words.next() {
+        let mut value = || words.next().ok_or_else(usage);
+        match &w[..] {
+            "-h" | "--help" => return Ok(None),
+            "-s" => given.name = value()?,
+            "-m" => given.mode = u32::from_str_radix(&value()?, 8).map_err(|_| usage())?,
+            "-q" => given.size = value()?.parse().map_err(|_| usage())?,
+            w if w.starts_with('-') || given.dir.is_some() => return Err(usage()),
+            w => given.dir = Some(String::from(w)),
+        }
+    }
+    if given.name.is_empty() || given.name.contains('/') {
+        return Err(Error::of(&given.name, "not a name for a file in /srv"));
+    }
+    Ok(Some(given))
+}
+
+/// A line of `#sys/memory`: a number and what it counts.
+fn free() -> u64 {
+    let all = fs::read("#sys/memory").unwrap_or_default();
+    let all = String::from_utf8_lossy(&all).into_owned();
+    all.lines().find_map(|l| l.strip_suffix(" free")?.parse().ok()).unwrap_or(64 << 20)
+}
+
+fn now() -> u32 {
+    time::since_1970().as_secs() as u32
+}
+
+fn serve(given: &Given) -> Result<portal::Portal> {
+    let mut key = [0; 16];
+    File::open("#sys/random", OREAD)?.read_full(&mut key)?;
+    let (a, b) = key.split_at(8);
+    let half = |b: &[u8]| b.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let user = fs::read("#sys/user")?;
+    let options = Options {
+        size: given.size,
+        quota: given.size,
+        owner: String::from_utf8_lossy(&user).into_owned(),
+        root_mode: given.mode,
+        groups: Vec::new(),
+        open: true,
+        posix: false,
+        now,
+        key: (half(a), half(b)),
+    };
+    let tree = Ramfs::new(&options).map_err(|_| Error::new("no memory for a tree"))?;
+    let limits = Limits { activations: 32, flags: 0, stack: 0, reserved: 0 };
+    let (portal, _) = served::serve(tree, &limits)?;
+    portal.post(&given.name)?;
+    // A name is a help to people; without one the server serves as well.
+    let _ = fs::write(format!("#proc/{}/args", process::id()), &given.name);
+    Ok(portal)
+}
+
+pub(crate) fn main() -> Result<()> {
+    let Some(given) = parse()? else {
+        portolan::println!("{USAGE}");
+        return Ok(());
+    };
+    portal::in_background(|| serve(&given))?;
+    if let Some(dir) = &given.dir {
+        let server = File::open(format!("/srv/{}", given.name), ORDWR)?;
+        fs::mount(&server, dir, MREPL | MCREATE, "").map_err(|e| Error::of(dir, e))?;
+    }
+    Ok(())
+}
