@@ -132,7 +132,9 @@ unsafe extern "Rust" {
     /// Makes a program go on in a note's handler, on the stack at `sp`, with three arguments.
     pub safe fn call_handler(frame: &mut abi::note::Frame, handler: u64, sp: u64, args: [u64; 3]);
 
-    /// A space with nothing but the kernel in it; none without memory.
+    /// The space with nothing but the kernel in it, which is never freed.
+    pub safe fn kernel_root() -> Root;
+    /// A new space with nothing but the kernel in it; none without memory.
     pub safe fn new_root() -> Option<Root>;
     /// Frees the tables of a space, not the frames that are mapped; no CPU has it loaded.
     pub safe fn free_root(root: Root);
@@ -155,12 +157,18 @@ unsafe extern "Rust" {
     pub safe fn copy_in(to: &mut [u8], from: UserBuf) -> bool;
     /// Copies to the loaded space; false if an address can't be written even after [`crate::entry::fault`].
     pub safe fn copy_out(to: UserBuf, from: &[u8]) -> bool;
+    /// As [`copy_in`], to a frame at an offset; the range lies in the frame.
+    pub safe fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool;
+    /// As [`copy_out`], from a frame at an offset; the range lies in the frame.
+    pub safe fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool;
     /// Copies between two frames, whichever space is loaded.
     pub safe fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize);
     /// Copies out of a frame.
     pub safe fn read_frame(frame: Frame, offset: usize, to: &mut [u8]);
     /// Copies into a frame.
     pub safe fn write_frame(frame: Frame, offset: usize, from: &[u8]);
+    /// Adds to the i32 at an offset of a frame, atomically, if the sum is neither negative nor too large: the sum.
+    pub safe fn add_in_frame(frame: Frame, offset: usize, n: i32) -> Option<i32>;
     /// Fills a frame with zeroes.
     pub safe fn zero_frame(frame: Frame);
     /// Where a frame can be reached by the kernel: the direct map.

@@ -114,6 +114,32 @@ fn write_frame(frame: Frame, offset: usize, from: &[u8]) {
 }
 
 #[unsafe(no_mangle)]
+fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool {
+    inside(offset, from.len);
+    pieces(from, false, |f, o, at| copy_frames(frame, offset + at.start, f, o, at.len()))
+}
+
+#[unsafe(no_mangle)]
+fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
+    inside(offset, to.len);
+    pieces(to, true, |f, o, at| copy_frames(f, o, frame, offset + at.start, at.len()))
+}
+
+#[unsafe(no_mangle)]
+fn add_in_frame(frame: Frame, offset: usize, n: i32) -> Option<i32> {
+    let mut word = [0; 4];
+    read_frame(frame, offset, &mut word);
+    let sum = i32::from_le_bytes(word).checked_add(n).filter(|&s| s >= 0)?;
+    write_frame(frame, offset, &sum.to_le_bytes());
+    Some(sum)
+}
+
+#[unsafe(no_mangle)]
+fn kernel_root() -> Root {
+    Root(Frame(0))
+}
+
+#[unsafe(no_mangle)]
 fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize) {
     inside(to_offset, len);
     inside(from_offset, len);

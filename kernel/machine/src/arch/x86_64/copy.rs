@@ -9,6 +9,7 @@ use super::cpu::SMAP;
 use super::page::direct;
 use abi::limit::{PAGE, USER_END};
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicI32, Ordering};
 use kernel_core::machine::Frame;
 use kernel_core::msg::UserBuf;
 
@@ -83,6 +84,32 @@ fn range(frame: Frame, offset: usize, len: usize) -> (*mut u8, usize) {
     debug_assert!(offset <= PAGE && len <= PAGE - offset);
     let offset = offset.min(PAGE);
     (direct((frame.0 << 12) + offset as u64), len.min(PAGE - offset))
+}
+
+#[unsafe(no_mangle)]
+fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool {
+    let (to, len) = range(frame, offset, from.len);
+    // SAFETY: as in `copy_in`; the frame is in the direct map.
+    len == from.len && user(from) && unsafe { copy_user(to, from.addr as *const u8, len) == 0 }
+}
+
+#[unsafe(no_mangle)]
+fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
+    let (from, len) = range(frame, offset, to.len);
+    // SAFETY: as in `copy_out`; the frame is in the direct map.
+    len == to.len && user(to) && unsafe { copy_user(to.addr as *mut u8, from, len) == 0 }
+}
+
+#[unsafe(no_mangle)]
+fn add_in_frame(frame: Frame, offset: usize, n: i32) -> Option<i32> {
+    let (at, len) = range(frame, offset & !3, 4);
+    if len < 4 {
+        return None;
+    }
+    // SAFETY: an aligned word in the direct map; programs that change it meanwhile do so by their own instructions.
+    let word = unsafe { AtomicI32::from_ptr(at.cast()) };
+    let sum = |old: i32| old.checked_add(n).filter(|&s| s >= 0);
+    word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).ok().and_then(sum)
 }
 
 #[unsafe(no_mangle)]

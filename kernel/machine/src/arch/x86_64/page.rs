@@ -184,6 +184,11 @@ fn load(root: Root) {
 }
 
 #[unsafe(no_mangle)]
+fn kernel_root() -> Root {
+    Root(Frame(KERNEL_ROOT.load(Ordering::Relaxed) >> 12))
+}
+
+#[unsafe(no_mangle)]
 fn leave(root: Root) {
     if current() == root.0.0 << 12 {
         load_kernel();

@@ -52,6 +52,7 @@ pub(super) fn run(what: &[u8]) -> ! {
     super::stop(if failed == 0 { log::PASSED } else { log::FAILED })
 }
 
+#[expect(unconditional_recursion, reason = "that is the test")]
 extern "C" fn deeper(depth: usize) -> ! {
     let room = core::hint::black_box([depth; 64]);
     deeper(core::hint::black_box(room[1]) + 1)
@@ -132,6 +133,12 @@ fn copies_stop_at_what_is_not_there() -> bool {
         good &= !machine::copy_in(&mut back, at(addr, 20));
     }
     good &= machine::copy_in(&mut [], at(u64::MAX, 0));
+    good &= machine::copy_out(at(TEXT, 20), &text) && machine::frame_from_user(frame, 100, at(TEXT, 20));
+    good &= machine::frame_to_user(frame, 100, at(TEXT + 50, 20));
+    machine::read_frame(frame, 50, &mut back);
+    good &= back == text && !machine::frame_to_user(frame, 100, at(end - 1, 2));
+    machine::write_frame(frame, 8, &5i32.to_le_bytes());
+    good &= machine::add_in_frame(frame, 8, -5) == Some(0) && machine::add_in_frame(frame, 8, -1).is_none();
     machine::leave(root);
     machine::unmap(root, TEXT);
     good &= machine::map(root, TEXT, frame, Rights::Read);
