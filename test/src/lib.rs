@@ -8,11 +8,13 @@
 mod codec_messages;
 mod con9_cases;
 mod con9_memory;
+mod con9_portal;
 pub mod ctx;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
 mod host_con9_foreign;
 mod host_con9_memory;
+mod host_con9_portal;
 mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
@@ -28,6 +30,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_codec_tshark", 120, host_codec_tshark::run),
     short("host_con9_foreign", 600, host_con9_foreign::run),
     short("host_con9_memory", 120, host_con9_memory::run),
+    short("host_con9_portal", 120, host_con9_portal::run),
     short("host_con9_tcp", 300, host_con9_tcp::run),
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
