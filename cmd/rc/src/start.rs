@@ -188,7 +188,11 @@ impl Shell {
                     None => os::publish(&name, None),
                 },
                 None => match self.vars.get(&name) {
-                    Some(value) => os::publish(&name, Some(&join(value, b"\0"))),
+                    Some(value) => {
+                        let value: Vec<u8> =
+                            value.iter().flat_map(|v| [v, b"\0".as_slice()].concat()).collect();
+                        os::publish(&name, Some(&value));
+                    }
                     None => os::publish(&name, None),
                 },
             }

@@ -9,6 +9,10 @@ use alloc::vec::Vec;
 mod linux;
 #[cfg(not(portolan))]
 pub use linux::*;
+#[cfg(portolan)]
+mod portolan;
+#[cfg(portolan)]
+pub use self::portolan::*;
 
 /// Why a call failed, in the system's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
