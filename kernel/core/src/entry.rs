@@ -1,9 +1,18 @@
 //! Where the machine enters the portable kernel: system calls, faults, the timer, interrupts, notes on the way out.
 //!
 //! Each function is entered with interrupts off, on the kernel stack of the current thread or activation, from user
-//! mode, but for [`irq`], [`timer`] and [`ipi`], which may also come while the CPU idles.
+//! mode, but for [`irq`], [`timer`] and [`reschedule`], which may also come while the CPU idles, and
+//! [`kernel_fault`], which comes from within a copy to or from user memory.
 
-use abi::note::Frame;
+use crate::call;
+use crate::machine;
+use crate::mem::space::Access;
+use crate::proc;
+use crate::sched;
+use crate::syscall;
+use crate::thread::{AFTER, After, KILL, NOTE, REAP, STOP, Thread, current, current_ref, park};
+use abi::note::{Frame, TRAP};
+use core::sync::atomic::Ordering;
 
 /// What a system call leaves: both words come back in registers.
 #[derive(Clone, Copy, Debug)]
@@ -35,4 +44,228 @@ pub enum Fault {
     Breakpoint,
     /// Anything else.
     Other,
+}
+
+impl Fault {
+    fn access(self) -> Option<Access> {
+        match self {
+            Fault::Read => Some(Access::Read),
+            Fault::Write => Some(Access::Write),
+            Fault::Fetch => Some(Access::Exec),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Fault::Read => "fault read",
+            Fault::Write => "fault write",
+            Fault::Fetch => "fault execute",
+            Fault::Instruction => "invalid instruction",
+            Fault::Divide => "divide error",
+            Fault::Float => "floating-point error",
+            Fault::Breakpoint => "breakpoint",
+            Fault::Other => "processor exception",
+        }
+    }
+}
+
+/// What makes [`deliver`] necessary.
+const OUT: u8 = KILL | NOTE | STOP | AFTER | REAP;
+
+/// A system call.
+#[inline]
+pub fn syscall(number: u64, args: [u64; 6]) -> Outcome {
+    let me = current();
+    let value = match syscall::dispatch(me, number, args) {
+        Ok(value) => value,
+        Err(fail) => failed(me, fail),
+    };
+    Outcome { value, pending: u64::from(pending()) }
+}
+
+#[cold]
+fn failed(me: &Thread, fail: crate::msg::Fail) -> u64 {
+    me.set_fail(fail);
+    u64::MAX
+}
+
+/// Has [`deliver`] something to do before this thread goes on at user level?
+#[inline]
+pub fn pending() -> bool {
+    let me = current();
+    // A handler does not take its server's notes: only its end concerns it.
+    let bits = if me.act.is_some() { KILL } else { OUT };
+    me.pending.load(Ordering::Relaxed) & bits != 0 || sched::wanted()
+}
+
+/// On the way out with the program's registers: what a system call left to do, death, stopping, notes, other threads.
+pub fn deliver(frame: &mut Frame) {
+    let me = current();
+    if me.pending.load(Ordering::Relaxed) & AFTER != 0 {
+        me.pending.fetch_and(!AFTER, Ordering::Relaxed);
+        let after = me.after.lock().take();
+        if let Some(after) = after {
+            do_after(me, frame, after);
+        }
+    }
+    loop {
+        let pending = me.pending.load(Ordering::Acquire);
+        if pending & KILL != 0 {
+            end();
+        }
+        if me.act.is_none() {
+            if pending & REAP != 0 {
+                call::reap::before_leaving(me);
+                continue;
+            }
+            if pending & STOP != 0 {
+                park(u64::MAX);
+                continue;
+            }
+            if pending & NOTE != 0 {
+                proc::deliver_notes(me, frame);
+                if me.has_pending(NOTE | KILL) {
+                    continue;
+                }
+            }
+        }
+        if !sched::wanted() {
+            return;
+        }
+        sched::preempt();
+    }
+}
+
+fn end() -> ! {
+    let me = current_ref();
+    if me.act.is_some() {
+        call::end_handler(me);
+    }
+    drop(me);
+    proc::die()
+}
+
+fn do_after(me: &Thread, frame: &mut Frame, after: After) {
+    match after {
+        After::Fork(flags, sp) => {
+            let value = match proc::fork(me, frame, flags, sp) {
+                Ok(v) => v,
+                Err(fail) => failed(me, fail),
+            };
+            machine::set_result(frame, value);
+        }
+        After::Noted(how) => proc::noted(me, frame, how),
+        After::Start(pc, sp, count, array) => machine::call_handler(frame, pc, sp, [count, array, 0]),
+    }
+}
+
+/// A fault of the current program at user level, at an address, with the program counter there. [`deliver`] follows if
+/// [`pending`].
+pub fn fault(addr: u64, kind: Fault, pc: u64) {
+    let me = current();
+    if let Some(access) = kind.access()
+        && resolve(me, addr, access)
+    {
+        return;
+    }
+    let mut words = Words::new();
+    words.text(TRAP);
+    words.text(kind.word());
+    words.text(" pc=0x");
+    words.hex(pc);
+    words.text(" addr=0x");
+    words.hex(addr);
+    // A handler's fault is its server's end; so is one in a program that takes no notes, or can't.
+    let handled =
+        me.act.is_none() && proc::takes_notes(&me.proc) && proc::post(&me.proc, words.get()).is_ok();
+    if !handled {
+        log_end(me, words.get());
+        proc::kill(&me.proc, words.get());
+    }
+}
+
+#[cold]
+fn log_end(me: &Thread, words: &[u8]) {
+    let mut line = Words::new();
+    line.bytes(&me.proc.name.lock());
+    line.text(": ");
+    line.bytes(words);
+    line.text("\n");
+    line.get().iter().for_each(|&b| machine::debug(b));
+}
+
+/// A fault inside a copy to or from user memory: is the page there now?
+pub fn kernel_fault(addr: u64, kind: Fault) -> bool {
+    kind.access().is_some_and(|access| resolve(current(), addr, access))
+}
+
+fn resolve(me: &Thread, addr: u64, access: Access) -> bool {
+    let space = match &me.act {
+        Some(act) => Some(act.portal.space.clone()),
+        None => me.proc.space(),
+    };
+    space.is_some_and(|s| s.fault(addr, access).is_ok())
+}
+
+/// The timer's interrupt.
+pub fn timer() {
+    sched::timer();
+}
+
+/// Another CPU wants this one to look at its run queue, or at its thread's pending bits.
+pub fn reschedule() {
+    sched::poked();
+}
+
+/// A short text that is put together without allocating; what does not fit is left out.
+struct Words {
+    len: usize,
+    bytes: [u8; abi::limit::NOTE],
+}
+
+impl Words {
+    fn new() -> Words {
+        Words { len: 0, bytes: [0; abi::limit::NOTE] }
+    }
+
+    fn bytes(&mut self, more: &[u8]) {
+        for &b in more {
+            if let Some(to) = self.bytes.get_mut(self.len) {
+                *to = b;
+                self.len = self.len.saturating_add(1);
+            }
+        }
+    }
+
+    fn text(&mut self, more: &str) {
+        self.bytes(more.as_bytes());
+    }
+
+    fn hex(&mut self, value: u64) {
+        let digits = (64u32.saturating_sub(value.leading_zeros())).div_ceil(4).max(1);
+        for i in (0..digits).rev() {
+            let digit = value.wrapping_shr(i.wrapping_mul(4)) & 15;
+            self.bytes(&[b"0123456789abcdef".get(digit as usize).copied().unwrap_or(b'?')]);
+        }
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// Makes this CPU's scheduler: each CPU calls it once, the first one first. Afterwards [`idle`] runs what is ready.
+pub fn start_cpu() -> crate::msg::Result<()> {
+    sched::start(machine::cpu())?;
+    if machine::cpu() == 0 {
+        let reaper = sched::kernel_thread()?;
+        Thread::start(&reaper, call::reap::run, 0);
+    }
+    Ok(())
+}
+
+/// The rest of this CPU's life.
+pub fn idle() -> ! {
+    sched::run_idle()
 }

@@ -11,10 +11,16 @@
 )]
 
 pub mod base;
+pub mod call;
+pub mod counters;
 pub mod entry;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod machine;
 pub mod mem;
 pub mod msg;
+pub mod proc;
+pub mod sched;
 pub mod session;
+pub mod syscall;
+pub mod thread;

@@ -13,6 +13,9 @@ pub enum Fail {
     Known(Error),
     /// The server's words; already in the current thread's error string.
     Words,
+    /// The caller was interrupted twice or killed and left the call, which may yet happen: a new or clunked fid of it
+    /// is in quarantine and taken care of; the caller forgets it.
+    Left,
 }
 
 impl From<Error> for Fail {
@@ -66,6 +69,8 @@ pub struct Msg<'a> {
     pub count: u32,
     /// The offset in bytes.
     pub offset: u64,
+    /// The qid of the fid, by which trees of the kernel know their files; no server sees it.
+    pub qid: Qid,
     /// Names, strings and stat records as they stand in a message page (see the table in [`abi::portal`]).
     pub body: &'a [u8],
     /// The payload.

@@ -59,6 +59,37 @@ impl<T> Ref<T> {
         this.object.as_ptr() as usize
     }
 
+    /// The value's address, with the reference in it: to be given back by [`Ref::from_raw`].
+    pub fn into_raw(this: Ref<T>) -> *const T {
+        let object = this.object.as_ptr();
+        core::mem::forget(this);
+        // SAFETY: `object` is a live Object<T>; only the address of its field is taken.
+        unsafe { &raw const (*object).value }
+    }
+
+    /// The reference that [`Ref::into_raw`] took apart.
+    ///
+    /// # Safety
+    /// `value` came from `into_raw`, and each such address is given back once.
+    pub unsafe fn from_raw(value: *const T) -> Ref<T> {
+        // SAFETY: by the caller's promise `value` lies in an Object<T>, at its field's offset.
+        let object = unsafe { value.byte_sub(core::mem::offset_of!(Object<T>, value)) };
+        // SAFETY: an address inside an object is not null.
+        let object = unsafe { NonNull::new_unchecked(object.cast_mut().cast::<Object<T>>()) };
+        Ref { object, owns: PhantomData }
+    }
+
+    /// One more reference to an object of which only the address is at hand.
+    ///
+    /// # Safety
+    /// `value` came from `into_raw` and has not been given back.
+    pub unsafe fn again(value: *const T) -> Ref<T> {
+        // SAFETY: by the caller's promise; the Ref made here is not dropped, only cloned.
+        let it = core::mem::ManuallyDrop::new(unsafe { Ref::from_raw(value) });
+        Ref::clone(&it)
+    }
+
+    #[inline]
     fn inner(&self) -> &Object<T> {
         // SAFETY: the object lives while its count is above zero, and this Ref is counted.
         unsafe { self.object.as_ref() }

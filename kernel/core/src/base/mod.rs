@@ -7,8 +7,10 @@ mod bytes;
 mod counted;
 mod list;
 mod lock;
+mod queue;
 
 pub use bytes::Bytes;
 pub use counted::Ref;
 pub use list::List;
 pub use lock::{Held, Spin};
+pub use queue::{Link, Linked, Queue};

@@ -85,6 +85,8 @@ pub struct Space {
     root: Root,
     /// CPUs that have loaded it at any time.
     cpus: AtomicU32,
+    /// Calls that have pages of it lent. Nothing is detached meanwhile.
+    lent: AtomicU32,
     state: Spin<State>,
 }
 
@@ -137,7 +139,18 @@ impl Space {
     pub fn new() -> Result<Space> {
         let root = machine::new_root().ok_or(Error::NoMemory)?;
         let state = State { list: List::new(), wired: false, heap: TEXT };
-        Ok(Space { root, cpus: AtomicU32::new(0), state: Spin::new(state) })
+        Ok(Space { root, cpus: AtomicU32::new(0), lent: AtomicU32::new(0), state: Spin::new(state) })
+    }
+
+    /// A call begins or ends to have pages of it lent.
+    pub fn lending(&self, begins: bool) {
+        if begins {
+            // Under the lock, so that no detaching that did not see it is under way afterwards.
+            let _state = self.state.lock();
+            self.lent.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.lent.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     /// Its page tables.
@@ -243,6 +256,9 @@ impl Space {
 
     /// Takes a range out of the list, which may split an attachment, and then out of the tables.
     fn cut(&self, state: &mut State, start: u64, end: u64) -> Result<()> {
+        if self.lent.load(Ordering::SeqCst) != 0 {
+            return Err(Error::Exclusive.into());
+        }
         // At most one attachment is split, into one more.
         state.list.reserve(1)?;
         self.free_pages(state, start, end);

@@ -1,0 +1,140 @@
+//! Believing no answer: every field of what a server says is checked as if it came from the network.
+//!
+//! What passes has counts no larger than was asked, qids that can be, strings of bounded length; its bytes have been
+//! fetched to where the request wanted them. What does not pass is `bad reply from server`.
+
+use super::act::Act;
+use super::payload::Source;
+use super::portal::Portal;
+use crate::machine;
+use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
+use crate::thread;
+use abi::error::Error;
+use abi::file::Qid;
+use abi::limit::{ERROR, STAT};
+use abi::portal::{Answer, RWAIT, Term, op};
+
+/// Smallest stat record: the fixed fields and four empty strings (stat(5)).
+const STAT_LEAST: u32 = 49;
+
+const BAD: Fail = Fail::Known(Error::BadReply);
+
+/// Checks an answer and fetches its bytes.
+#[inline]
+pub(super) fn answer(portal: &Portal, act: &Act, m: &mut Msg<'_>, r: &Answer) -> Result<Reply> {
+    let count = r.count();
+    if r.op() != m.op.wrapping_add(1) {
+        return if r.op() == RWAIT { Ok(Reply::default()) } else { Err(failure(portal, act, r)) };
+    }
+    let mut reply = Reply { count, qid: Qid::default(), iounit: 0 };
+    match m.op {
+        op::TREAD => {
+            if count > m.count || r.a() != Term::Copy as u8 {
+                return Err(BAD);
+            }
+            fetch(portal, act, m, r.w1, act.window_address(), count)?;
+        }
+        op::TWRITE if count > m.count => return Err(BAD),
+        op::TWRITE | op::TCLUNK | op::TREMOVE | op::TWSTAT => {}
+        op::TATTACH | op::TAUTH | op::TOPEN | op::TCREATE => {
+            reply.qid = Qid { kind: r.a(), vers: r.w2 as u32, path: r.w1 };
+            reply.iounit = (r.w2 >> 32) as u32;
+        }
+        op::TWALK => reply.count = walked(act, m, r)?,
+        op::TSTAT => stat(portal, act, m, r)?,
+        _ => return Err(BAD),
+    }
+    Ok(reply)
+}
+
+/// The words or the code of an Rerror; anything else of a wrong type is nonsense.
+#[cold]
+#[inline(never)]
+fn failure(portal: &Portal, act: &Act, r: &Answer) -> Fail {
+    if r.op() != op::RERROR {
+        return BAD;
+    }
+    if let Some(code) = r.a().checked_sub(1) {
+        return Error::from_code(code).map_or(BAD, Fail::Known);
+    }
+    let len = r.count() as usize;
+    let mut buf = [0u8; ERROR];
+    let Some(words) = buf.get_mut(..len.min(ERROR)) else { return BAD };
+    let at = if r.w1 == 0 { act.page_address() } else { r.w1 };
+    if len == 0 || Source::new(portal, at).give_kernel(words).is_err() {
+        return BAD;
+    }
+    // A character may have been cut at the end; what is before it must be text.
+    let text = match core::str::from_utf8(words) {
+        Ok(t) => t,
+        Err(e) if e.error_len().is_none() && len > ERROR => {
+            words.get(..e.valid_up_to()).and_then(|w| core::str::from_utf8(w).ok()).unwrap_or("")
+        }
+        Err(_) => return BAD,
+    };
+    match Error::from_text(text) {
+        Some(e) => e.into(),
+        None => {
+            thread::current().set_error(text.as_bytes());
+            Fail::Words
+        }
+    }
+}
+
+/// Copies an answer's bytes to where the request wanted them.
+#[inline]
+fn fetch(portal: &Portal, act: &Act, m: &mut Msg<'_>, at: u64, otherwise: u64, count: u32) -> Result<()> {
+    let len = count as usize;
+    match &mut m.data {
+        Data::ToUser(to) if at == 0 && super::lend::in_place(act) => super::lend::fetch_ends(act, *to, len),
+        Data::ToUser(to) if len <= to.len => {
+            let from = if at == 0 { otherwise } else { at };
+            Source::new(portal, from).give_user(UserBuf { addr: to.addr, len })
+        }
+        Data::ToKernel(to) => {
+            let from = if at == 0 { otherwise } else { at };
+            Source::new(portal, from).give_kernel(to.get_mut(..len).ok_or(Error::ShortBuffer)?)
+        }
+        Data::None if len == 0 => Ok(()),
+        _ => Err(Error::ShortBuffer.into()),
+    }
+}
+
+/// The qids of a walk: no more than names, some if there were names, and all but the last directories.
+fn walked(act: &Act, m: &mut Msg<'_>, r: &Answer) -> Result<u32> {
+    let n = r.a();
+    if n > m.a || (n == 0 && m.a != 0) {
+        return Err(BAD);
+    }
+    let Data::Qids(qids) = &mut m.data else {
+        return if n == 0 { Ok(0) } else { Err(BAD) };
+    };
+    let mut at = 0usize;
+    for i in 0..n {
+        let mut b = [0u8; 16];
+        machine::read_frame(act.page, at, &mut b);
+        at = at.saturating_add(16);
+        let [kind, _, _, _, v0, v1, v2, v3, path @ ..] = b;
+        let qid = Qid { kind, vers: u32::from_le_bytes([v0, v1, v2, v3]), path: u64::from_le_bytes(path) };
+        if !qid.is_dir() && i.saturating_add(1) < m.a && i.saturating_add(1) < n {
+            return Err(BAD);
+        }
+        *qids.get_mut(usize::from(i)).ok_or(BAD)? = qid;
+    }
+    Ok(u32::from(n))
+}
+
+/// A stat record: its own length agrees with the answer's.
+fn stat(portal: &Portal, act: &Act, m: &mut Msg<'_>, r: &Answer) -> Result<()> {
+    let count = r.count();
+    if count < STAT_LEAST || count as usize > STAT {
+        return Err(BAD);
+    }
+    let at = if r.w1 == 0 { act.page_address() } else { r.w1 };
+    let mut size = [0; 2];
+    Source::new(portal, at).give_kernel(&mut size)?;
+    if u32::from(u16::from_le_bytes(size)).wrapping_add(2) != count {
+        return Err(BAD);
+    }
+    fetch(portal, act, m, at, at, count)
+}

@@ -1,0 +1,238 @@
+//! The call itself: [`domain_call`] on the caller's kernel stack, [`reply`] on the activation's.
+//!
+//! Neither allocates, queues or asks the scheduler while an activation is free on this CPU. The answer's words are left
+//! with the caller's thread, and the caller's own kernel code checks them and fetches what they point at, so that
+//! nothing of a server's is touched on the way back but these words.
+
+use super::act::{Act, Orphan, Quarantine};
+use super::check;
+use super::payload;
+use super::portal::Portal;
+use super::queue;
+use crate::base::Ref;
+use crate::machine;
+use crate::msg::{Data, Fail, Msg, Reply, Result};
+use crate::sched::{self, ON_CPU, PINNED};
+use crate::session::{self, Session};
+use crate::thread::{self, INTERRUPT, KILL, NOTE, Thread, current};
+use abi::error::Error;
+use abi::limit::CALLS;
+use abi::portal::{Answer, RWAIT, op};
+use core::sync::atomic::Ordering;
+
+/// How a call came back.
+enum Back {
+    Done(Reply),
+    /// Wait on a queue while its number is not above this one, then ask again.
+    Wait(u64, u64),
+}
+
+/// Sends a request to a user-level server and waits for the answer: the session's function.
+pub fn domain_call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
+    let Some(portal) = session.portal() else { return Err(Error::Nowhere.into()) };
+    loop {
+        match once(session, portal, m) {
+            Ok(Back::Done(reply)) => return Ok(reply),
+            Ok(Back::Wait(queue, number)) => queue::wait(portal, queue, number)?,
+            Err(e) => return Err(failed(session, portal, e)),
+        }
+    }
+}
+
+#[cold]
+fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
+    if portal.closed() {
+        session.die();
+    }
+    e
+}
+
+#[inline]
+fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result<Back> {
+    let me = current();
+    let depth = me.depth.load(Ordering::Relaxed);
+    if usize::from(depth) >= CALLS {
+        return Err(Error::TooDeep.into());
+    }
+    let x = match portal.pop() {
+        Some(x) => x,
+        None => Portal::take_slow(portal, me)?,
+    };
+    let Some(act) = &x.act else { return Err(Error::Died.into()) };
+    let request = match payload::request(session, act, m) {
+        Ok(r) => r,
+        Err(e) => {
+            portal.give(x);
+            return Err(e);
+        }
+    };
+    x.cpu.store(machine::cpu(), Ordering::Relaxed);
+    x.held.store(ON_CPU | PINNED, Ordering::Relaxed);
+    x.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
+    x.priority.store(me.priority().max(thread::SERVER), Ordering::Relaxed);
+    x.pending.store(0, Ordering::Relaxed);
+    let held = me.held.load(Ordering::Relaxed);
+    me.held.store(PINNED, Ordering::Relaxed);
+    *me.call.lock() = Some(x.clone());
+    let caller = sched::become_current(x.clone());
+    *act.caller.lock() = Some(caller);
+    // Whoever closes the portal or pokes this thread after this sees the call.
+    let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
+    if portal.closed() || me.has_pending(stop) {
+        call_off(me);
+    } else {
+        portal.space.mark();
+        machine::enter_portal(me.context.get(), &act.entry, &request);
+        sched::arrive();
+    }
+    me.held.store(held, Ordering::Release);
+    let done = me.call.lock().take();
+    drop(done);
+    if me.interrupts.load(Ordering::Relaxed) != 0 {
+        calm(me, act);
+    }
+    let answer = *me.answer.lock();
+    if answer.op() == LEFT {
+        return Err(left(session, m, x, answer.a()));
+    }
+    let checked = check::answer(portal, act, m, &answer);
+    super::lend::end(act, m, &checked);
+    portal.give(x);
+    match checked {
+        Err(e) if e == Error::Interrupted.into() => {
+            // This is the end of the wait that an interrupt of our own caller was to end.
+            me.pending.fetch_and(!INTERRUPT, Ordering::Relaxed);
+            Err(e)
+        }
+        Ok(_) if answer.op() == RWAIT => Ok(Back::Wait(answer.w1, answer.w2)),
+        other => other.map(Back::Done),
+    }
+}
+
+/// The type of the kernel's own answer when a call ends otherwise than by the server's: no message has it.
+const LEFT: u8 = 0;
+
+/// Such an answer: `died`, or the caller has left, or it never entered.
+pub(super) fn ending(why: Ending) -> Answer {
+    Answer { head: Answer::make_head(LEFT, why as u8, 0), ..Answer::default() }
+}
+
+/// Why a call ended without the server's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Ending {
+    /// The server died.
+    Died,
+    /// The caller leaves; the server works on.
+    Left,
+    /// It was called off before the server knew of it.
+    Never,
+}
+
+/// Something came up just before the server was entered.
+#[cold]
+fn call_off(me: &Thread) {
+    let act = current().act.as_ref();
+    let caller = act.and_then(|a| a.caller.lock().take());
+    match caller {
+        Some(caller) => {
+            *me.answer.lock() = ending(Ending::Never);
+            drop(sched::become_current(caller));
+        }
+        None => {
+            // Somebody else ended the call, and this thread is, or is about to be, on the run queue: go through it.
+            drop(sched::become_current(sched::again(me)));
+            sched::reschedule();
+        }
+    }
+}
+
+/// Takes back what an interrupt during the call left: the timer of its grace.
+#[cold]
+fn calm(me: &Thread, act: &Act) {
+    sched::cancel_alarm(me);
+    me.interrupts.store(0, Ordering::Relaxed);
+    if me.answer.lock().op() != LEFT {
+        act.flushed.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The call ended without the server's answer.
+#[cold]
+#[inline(never)]
+fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
+    let Some(act) = &x.act else { return Error::Died.into() };
+    if why == Ending::Never as u8 {
+        let died = act.portal.closed();
+        super::lend::end(act, m, &Err(Error::Died.into()));
+        let portal = act.portal.clone();
+        portal.give(x);
+        return if died { Error::Died.into() } else { Error::Interrupted.into() };
+    }
+    if why == Ending::Died as u8 {
+        return Error::Died.into();
+    }
+    let quarantine = match m.op {
+        op::TWALK if m.fid2 != m.fid => Some((m.fid2, true)),
+        op::TATTACH => Some((m.fid, true)),
+        op::TAUTH => Some((m.fid2, true)),
+        op::TCLUNK | op::TREMOVE => Some((m.fid, false)),
+        _ => None,
+    };
+    let quarantine = quarantine.map(|(fid, makes)| Quarantine { session: session.clone(), fid, makes });
+    if act.portal.closed() {
+        // Its fids are gone with the server.
+        if let Some(q) = quarantine {
+            q.session.give_fid(q.fid);
+        }
+        return Fail::Left;
+    }
+    let mut orphan = act.orphan.lock();
+    match *orphan {
+        Orphan::Answered(success) => {
+            *orphan = Orphan::None;
+            drop(orphan);
+            if let Some(q) = quarantine {
+                q.end(success);
+            }
+            let portal = act.portal.clone();
+            portal.give(x);
+        }
+        _ => *orphan = Orphan::Left(quarantine),
+    }
+    Fail::Left
+}
+
+/// The system call `reply`.
+pub fn reply(me: &Thread, words: [u64; 6]) -> Result<u64> {
+    let Some(act) = &me.act else { return Err(Error::BadArg.into()) };
+    let [head, w1, w2, w3, ..] = words;
+    // No server may speak as the kernel does: type 1 is no answer either, and says nothing.
+    let head = if head as u8 == LEFT { 1 } else { head };
+    let answer = Answer { head, w1, w2, w3 };
+    let caller = act.caller.lock().take();
+    let Some(caller) = caller else { super::leave::orphan_answered(me, act, &answer) };
+    *caller.answer.lock() = answer;
+    // The call in the caller's thread keeps the activation.
+    drop(sched::become_current(caller));
+    let caller = current();
+    machine::leave_portal(caller.context.get(), caller.root(), caller.stack.top())
+}
+
+/// Sends the clunk of a fid, on behalf of nobody; the number is given back.
+pub(super) fn clunk(session: &Ref<Session>, fid: u32) {
+    let mut m = Msg {
+        op: op::TCLUNK,
+        a: 0,
+        fid,
+        fid2: abi::portal::NOFID,
+        count: 0,
+        offset: 0,
+        qid: abi::file::Qid::default(),
+        body: &[],
+        data: Data::None,
+    };
+    if session::call(session, &mut m) != Err(Fail::Left) {
+        session.give_fid(fid);
+    }
+}

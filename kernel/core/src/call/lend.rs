@@ -1,0 +1,175 @@
+//! Lending: for one call, whole pages of the caller appear in the activation's window.
+//!
+//! The window begins with two pages of the activation's own. A payload that is lent begins in the second of them, if its
+//! head is no whole page, or right behind it; its whole pages follow; its tail lies in the first page, which appears
+//! once more behind them. Heads and tails are copied.
+//!
+//! When a caller leaves, its pages in the window are replaced at once by the activation's own first page, also in the
+//! windows to which the handler has lent them on; then every CPU forgets them, and a CPU that copies has finished
+//! before it does. So nothing can write to a page of a caller that is gone.
+
+use super::act::Act;
+use super::payload::{self, Source};
+use crate::base::Ref;
+use crate::counters;
+use crate::machine::Rights;
+use crate::mem::Space;
+use crate::mem::space::Access;
+use crate::msg::{Data, Msg, Reply, Result, UserBuf};
+use crate::thread::{Thread, current};
+use abi::error::Error;
+use abi::limit::{IO, PAGE};
+
+const PAGE64: u64 = PAGE as u64;
+
+/// What is lent to an activation.
+pub(crate) struct Lent {
+    /// Whole pages; they begin at page 2 of the window.
+    pages: u64,
+    /// Address of the first of them in the caller's memory.
+    from: u64,
+    /// Bytes before and after them.
+    head: usize,
+    tail: usize,
+    /// The caller's memory, which keeps its pages meanwhile.
+    space: Option<Ref<Space>>,
+}
+
+impl Lent {
+    pub(crate) const fn none() -> Lent {
+        Lent { pages: 0, from: 0, head: 0, tail: 0, space: None }
+    }
+}
+
+fn window_page(act: &Act, i: u64) -> u64 {
+    act.window_address().wrapping_add(i.wrapping_add(2).wrapping_mul(PAGE64))
+}
+
+/// Lends a buffer of the current thread's memory: the payload's address in the server. The message's count may become
+/// smaller.
+#[inline(never)]
+pub(super) fn lend(act: &Act, m: &mut Msg<'_>, b: UserBuf, write: bool) -> Result<u64> {
+    let len = b.len.min(m.count as usize).min(IO);
+    m.count = len as u32;
+    b.addr.checked_add(len as u64).ok_or(Error::BadAddress)?;
+    let skew = b.addr & (PAGE64 - 1);
+    let head = if skew == 0 { 0 } else { (PAGE64.wrapping_sub(skew) as usize).min(len) };
+    let rest = len.saturating_sub(head);
+    let (pages, tail) = ((rest / PAGE) as u64, rest & (PAGE - 1));
+    let from = b.addr.wrapping_add(head as u64);
+    let space = match &current().act {
+        Some(mine) => mine.portal.space.clone(),
+        None => current().proc.space().ok_or(Error::BadAddress)?,
+    };
+    if !write {
+        payload::from_user(act, PAGE.wrapping_add(skew as usize), UserBuf { addr: b.addr, len: head })?;
+        let at = from.wrapping_add(pages.wrapping_mul(PAGE64));
+        payload::from_user(act, 0, UserBuf { addr: at, len: tail })?;
+    }
+    space.lending(true);
+    *act.lent.lock() = Lent { pages, from, head, tail, space: Some(space.clone()) };
+    if let Err(e) = map(act, &space, pages, from, write) {
+        clear(act);
+        return Err(e);
+    }
+    Ok(if head == 0 { window_page(act, 0) } else { window_page(act, 0).wrapping_sub(head as u64) })
+}
+
+fn map(act: &Act, space: &Space, pages: u64, from: u64, write: bool) -> Result<()> {
+    let (access, rights) = if write { (Access::Write, Rights::Write) } else { (Access::Read, Rights::Read) };
+    let server = &act.portal.space;
+    for i in 0..pages {
+        let frame = space.resolve(from.wrapping_add(i.wrapping_mul(PAGE64)), access)?;
+        if !server.lend(window_page(act, i), frame, rights) {
+            return Err(Error::NoMemory.into());
+        }
+        counters::LENT.up();
+    }
+    let [first, _] = act.window;
+    if !server.lend(window_page(act, pages), first, Rights::Write) {
+        return Err(Error::NoMemory.into());
+    }
+    Ok(())
+}
+
+/// Is the answer's data, if it is at the payload, in the caller's memory already?
+#[inline]
+pub(super) fn in_place(act: &Act) -> bool {
+    act.lent.lock().space.is_some()
+}
+
+/// Fetches the head and the tail of data that the server put at the payload.
+pub(super) fn fetch_ends(act: &Act, to: UserBuf, count: usize) -> Result<()> {
+    let (head, tail, pages) = {
+        let l = act.lent.lock();
+        (l.head.min(count), l.tail, l.pages)
+    };
+    let portal = &act.portal;
+    let start = window_page(act, 0).wrapping_sub(act.lent.lock().head as u64);
+    Source::new(portal, start).give_user(UserBuf { addr: to.addr, len: head })?;
+    let before = act.lent.lock().head.saturating_add((pages as usize).saturating_mul(PAGE));
+    let rest = count.saturating_sub(before).min(tail);
+    let addr = to.addr.wrapping_add(before as u64);
+    Source::new(portal, window_page(act, pages)).give_user(UserBuf { addr, len: rest })
+}
+
+/// The call is over: what was lent goes.
+#[inline]
+pub(super) fn end(act: &Act, m: &Msg<'_>, _: &Result<Reply>) {
+    if matches!(m.data, Data::ToUser(_) | Data::FromUser(_)) {
+        clear(act);
+    }
+}
+
+/// Takes what is lent, or what has replaced it, out of the window.
+pub(super) fn clear(act: &Act) {
+    let lent = core::mem::replace(&mut *act.lent.lock(), Lent::none());
+    let Some(space) = lent.space else { return };
+    for i in 0..=lent.pages {
+        if act.portal.space.unlend(window_page(act, i)).is_some() && i < lent.pages {
+            counters::LENT.down();
+        }
+    }
+    act.portal.space.forget();
+    space.lending(false);
+}
+
+/// The caller of an activation leaves: replaces all that it has lent.
+pub(super) fn replace(x: &Ref<Thread>) {
+    let Some(act) = &x.act else { return };
+    let mut lent = act.lent.lock();
+    let Some(space) = lent.space.take() else { return };
+    let pages = lent.pages;
+    // The activation's own memory stands in, and is taken out when the handler ends.
+    lent.space = Some(act.portal.space.clone());
+    act.portal.space.lending(true);
+    drop(lent);
+    replace_range(x, 0, pages);
+    space.lending(false);
+}
+
+/// Replaces whole pages `from..to` of what is lent to an activation, here and where the handler has lent them on.
+fn replace_range(x: &Ref<Thread>, from: u64, to: u64) {
+    let Some(act) = &x.act else { return };
+    let [first, _] = act.window;
+    for i in from..to {
+        // It was mapped, so there are tables for it.
+        act.portal.space.lend(window_page(act, i), first, Rights::Write);
+    }
+    act.portal.space.forget();
+    let inner = x.call.lock();
+    let Some(y) = &*inner else { return };
+    let Some(next) = &y.act else { return };
+    let (begin, count) = {
+        let l = next.lent.lock();
+        (l.from, if l.space.is_some() { l.pages } else { 0 })
+    };
+    // Which of the inner call's pages are among these?
+    let low = window_page(act, from).max(begin);
+    let high = window_page(act, to).min(begin.wrapping_add(count.wrapping_mul(PAGE64)));
+    if low < high {
+        let first = low.wrapping_sub(begin) / PAGE64;
+        let last = high.wrapping_sub(begin).wrapping_add(PAGE64 - 1) / PAGE64;
+        replace_range(y, first, last.min(count));
+    }
+}

@@ -1,0 +1,371 @@
+//! [`Portal`]: the entry point of a server, with its pool of activations.
+//!
+//! Activations are made when they are needed, up to the limit, and kept. A free one lies on the list of the CPU where it
+//! was last used, whose caches know it. A caller that finds none anywhere waits, the most urgent first, and lends its
+//! priority to those who hold one.
+//!
+//! Locks: `free`, `waiters` and `all` are each taken alone, but that under `all` a chain's `call` may be.
+
+use super::act::{Act, Orphan};
+use super::lend::Lent;
+use super::queue::Buckets;
+use crate::base::{List, Queue, Ref, Spin};
+use crate::counters;
+use crate::machine::{self, Entry, Rights};
+use crate::mem::Space;
+use crate::mem::space::{Access, Use};
+use crate::msg::Result;
+use crate::proc::Proc;
+use crate::sched;
+use crate::thread::{self, Doing, SERVER, Stack, State, Thread, WAIT, Waiters};
+use abi::error::Error;
+use abi::limit::{CALLS, CPUS, PAGE};
+use abi::portal::{
+    ACTIVATION_STRIDE, ACTIVATIONS, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX, WANT_FLUSH,
+    WINDOW_AT,
+};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// How long a caller that holds an activation itself waits for another, in nanoseconds: two servers that wait for each
+/// other's last activation would wait for ever.
+const HOLDING_WAIT: u64 = 2_000_000_000;
+
+/// Activations that one space has room for.
+const PLACES: u64 = 1024;
+
+/// A server's entry point.
+pub struct Portal {
+    /// The server.
+    pub proc: Ref<Proc>,
+    pub(crate) space: Ref<Space>,
+    pc: u64,
+    pub(crate) limits: Limits,
+    closed: AtomicBool,
+    free: [Spin<Queue<Thread, WAIT>>; CPUS],
+    /// Every activation.
+    all: Spin<List<Ref<Thread>>>,
+    made: AtomicU32,
+    /// How many are on `waiters`, so that giving back is quick when none is.
+    waiting: AtomicU32,
+    waiters: Spin<Waiters>,
+    /// Where callers are parked.
+    pub(crate) queues: Buckets,
+}
+
+/// What user space asks of a portal, checked.
+fn sane(mut limits: Limits) -> Result<Limits> {
+    if limits.stack == 0 {
+        limits.stack = STACK_DEFAULT;
+    }
+    let most = abi::limit::ACTIVATIONS as u32;
+    let unknown = limits.flags & !WANT_FLUSH | limits.reserved;
+    if limits.activations == 0 || limits.activations > most || limits.stack > STACK_MAX || unknown != 0 {
+        return Err(Error::BadArg.into());
+    }
+    Ok(limits)
+}
+
+impl Portal {
+    /// A portal of a process, with one activation, so that a server that exists can be called. The process's memory is
+    /// wired: a server never faults on a server.
+    pub fn new(proc: &Ref<Proc>, pc: u64, limits: Limits) -> Result<Ref<Portal>> {
+        let limits = sane(limits)?;
+        let space = proc.space().ok_or(Error::Died)?;
+        space.wire()?;
+        let portal = Ref::new(Portal {
+            proc: proc.clone(),
+            space,
+            pc,
+            limits,
+            closed: AtomicBool::new(false),
+            free: [const { Spin::new(Queue::new()) }; CPUS],
+            all: Spin::new(List::new()),
+            made: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            waiters: Spin::new(Queue::new()),
+            queues: Buckets::new(),
+        })?;
+        counters::PORTALS.up();
+        let first = Portal::make(&portal)?;
+        portal.put(first);
+        if let Err(e) = proc.add_portal(&portal) {
+            portal.close();
+            return Err(e);
+        }
+        Ok(portal)
+    }
+
+    /// Is the server gone?
+    #[inline]
+    pub fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// A free activation of this CPU's list.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
+        self.free.get(machine::cpu())?.lock().pop()
+    }
+
+    #[inline]
+    fn put(&self, x: Ref<Thread>) {
+        if let Some(list) = self.free.get(machine::cpu()) {
+            list.lock().push_front(x);
+        }
+    }
+
+    /// Gives an activation back, whose kernel stack nobody is on.
+    #[inline]
+    pub(crate) fn give(&self, x: Ref<Thread>) {
+        self.put(x);
+        if self.closed() {
+            self.drain();
+        } else if self.waiting.load(Ordering::Relaxed) != 0 {
+            self.next_waiter();
+        }
+    }
+
+    #[cold]
+    fn next_waiter(&self) {
+        let next = self.waiters.lock().pop();
+        if let Some(t) = next {
+            Thread::unpark(&t);
+        }
+    }
+
+    /// Makes an activation, if fewer than `most` are made.
+    fn make_one(this: &Ref<Portal>, most: u32) -> Result<Ref<Thread>> {
+        let tag = this.made.fetch_add(1, Ordering::Relaxed);
+        let made = if tag < most { Portal::build(this, tag as u16) } else { Err(Error::Full.into()) };
+        if made.is_err() {
+            this.made.fetch_sub(1, Ordering::Relaxed);
+        }
+        made
+    }
+
+    fn make(this: &Ref<Portal>) -> Result<Ref<Thread>> {
+        Portal::make_one(this, this.limits.activations)
+    }
+
+    /// From where in an activation, and how long, its stack and message page are.
+    fn low_part(&self) -> (u64, u64) {
+        let page = PAGE as u64;
+        let stack = u64::from(self.limits.stack).next_multiple_of(page);
+        let below = STACK_END.saturating_sub(stack);
+        (below, PAGE_AT.saturating_add(page).saturating_sub(below))
+    }
+
+    /// Finds a place in the server's memory and makes the stack there: where the place begins.
+    fn place(&self) -> Result<u64> {
+        let (below, len) = self.low_part();
+        for i in 0..PLACES {
+            let base = ACTIVATIONS.saturating_add(i.saturating_mul(ACTIVATION_STRIDE));
+            match self.space.attach(base.saturating_add(below), len, Rights::Write, Use::Activation) {
+                Ok(_) => return Ok(base),
+                Err(e) if e == Error::Overlap.into() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::NoMemory.into())
+    }
+
+    fn build(this: &Ref<Portal>, tag: u16) -> Result<Ref<Thread>> {
+        let base = this.place()?;
+        let made = Portal::build_at(this, tag, base);
+        match &made {
+            Ok(_) => counters::ACTIVATIONS.up(),
+            Err(_) => this.unplace(base),
+        }
+        made
+    }
+
+    fn build_at(this: &Ref<Portal>, tag: u16, base: u64) -> Result<Ref<Thread>> {
+        let (space, page) = (&this.space, PAGE as u64);
+        let window = base.saturating_add(WINDOW_AT);
+        space.attach(window, page.saturating_mul(2), Rights::Write, Use::Activation)?;
+        let frame = |at: u64| space.resolve(at, Access::Write);
+        let stack = Stack::new()?;
+        let act = Act {
+            portal: this.clone(),
+            tag,
+            base,
+            entry: Entry {
+                root: space.root(),
+                kernel_stack: stack.top(),
+                user_stack: base.saturating_add(STACK_END),
+                pc: this.pc,
+            },
+            page: frame(base.saturating_add(PAGE_AT))?,
+            window: [frame(window)?, frame(window.saturating_add(page))?],
+            caller: Spin::new(None),
+            lent: Spin::new(Lent::none()),
+            orphan: Spin::new(Orphan::None),
+            flushed: AtomicBool::new(false),
+            flushes: AtomicU32::new(0),
+            zombie: AtomicBool::new(false),
+        };
+        let x = Thread::new(this.proc.clone(), space.root(), Some(act), SERVER, stack)?;
+        // Free and running a handler are both Running to the scheduler, which meets it only inside.
+        x.run.lock().state = State::Running;
+        this.all.lock().push(x.clone())?;
+        Ok(x)
+    }
+
+    /// Takes an activation's memory out of the server again.
+    fn unplace(&self, base: u64) {
+        let (below, len) = self.low_part();
+        // Only the splitting of attachments can fail, and whole ones are taken.
+        let _ = self.space.detach(base.saturating_add(below), len);
+        let _ = self.space.detach(base.saturating_add(WINDOW_AT), (PAGE as u64).saturating_mul(2));
+    }
+
+    /// An activation for a caller that found none on its CPU's list.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_slow(this: &Ref<Portal>, me: &Thread) -> Result<Ref<Thread>> {
+        counters::BUSY.up();
+        loop {
+            if this.closed() {
+                return Err(Error::Died.into());
+            }
+            if let Some(x) = this.find() {
+                return Ok(x);
+            }
+            match Portal::make(this) {
+                Err(e) if e == Error::Full.into() => {}
+                other => return other,
+            }
+            if passes(this) {
+                return Err(Error::Deadlock.into());
+            }
+            this.wait_for_one(me)?;
+        }
+    }
+
+    /// A free activation of any CPU's list.
+    fn find(&self) -> Option<Ref<Thread>> {
+        self.free.iter().find_map(|list| list.lock().pop())
+    }
+
+    fn wait_for_one(&self, me: &Thread) -> Result<()> {
+        let mine = me.priority();
+        self.lend_priority(mine);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.waiters.lock().insert_before(thread::current_ref(), |t| t.priority() < mine);
+        // One that was given back just before we could be seen.
+        let any = self.closed() || self.free.iter().any(|list| !list.lock().is_empty());
+        let until = if me.act.is_some() { machine::now().saturating_add(HOLDING_WAIT) } else { u64::MAX };
+        let waited = if any { Ok(()) } else { thread::wait(Doing::Pool, until) };
+        let still = self.waiters.lock().remove(me).is_some();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if waited.is_err() && !still {
+            // We were told of one and do not take it.
+            self.next_waiter();
+        }
+        waited?;
+        if still && !any && machine::now() >= until {
+            return Err(Error::Deadlock.into());
+        }
+        Ok(())
+    }
+
+    /// Raises all who hold an activation, and whoever they are in a call of.
+    fn lend_priority(&self, priority: u8) {
+        for i in 0..self.all.lock().len() {
+            let mut at = self.all.lock().get(i).cloned();
+            for _ in 0..CALLS {
+                let Some(x) = at else { break };
+                sched::raise(&x, priority);
+                at = x.call.lock().clone();
+            }
+        }
+    }
+
+    /// The server is gone, or is another program from now on: every call ends, and nobody gets in any more.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Downwards: what others take out meanwhile moves only those that have been dealt with.
+        for at in (0..self.all.lock().len()).rev() {
+            let x = self.all.lock().get(at).cloned();
+            if let Some(x) = x {
+                super::leave::server_died(&x);
+            }
+        }
+        self.drain();
+        self.queues.wake_all();
+        loop {
+            let t = self.waiters.lock().pop();
+            let Some(t) = t else { break };
+            Thread::unpark(&t);
+        }
+    }
+
+    /// Discards the free activations of a closed portal.
+    #[cold]
+    fn drain(&self) {
+        while let Some(x) = self.find() {
+            if let Some(act) = &x.act {
+                self.unplace(act.base);
+            }
+            counters::ACTIVATIONS.down();
+            let mut all = self.all.lock();
+            let at = all.iter().position(|other| Ref::same(other, &x));
+            let gone = at.and_then(|at| all.swap_remove(at));
+            drop(all);
+            drop(gone);
+        }
+    }
+
+    /// A free activation for a Tflush: one is kept beyond what callers may have.
+    pub(crate) fn for_flush(this: &Ref<Portal>) -> Option<Ref<Thread>> {
+        let most = this.limits.activations.saturating_add(1);
+        this.find().or_else(|| Portal::make_one(this, most).ok())
+    }
+
+    /// The activation of a number.
+    pub(crate) fn activation(&self, tag: u32) -> Option<Ref<Thread>> {
+        let is = |x: &&Ref<Thread>| x.act.as_ref().is_some_and(|a| u32::from(a.tag) == tag);
+        self.all.lock().iter().find(is).cloned()
+    }
+
+    /// Visits every activation, for those who look.
+    pub fn each(&self, mut visit: impl FnMut(&Ref<Thread>)) {
+        self.all.lock().iter().for_each(&mut visit);
+    }
+}
+
+impl Drop for Portal {
+    fn drop(&mut self) {
+        counters::PORTALS.down();
+    }
+}
+
+/// Does the chain that ends with the current thread pass through a server?
+fn passes(portal: &Ref<Portal>) -> bool {
+    let mut at = thread::current_ref();
+    for _ in 0..=CALLS {
+        let Some(act) = &at.act else { return false };
+        if Ref::same(&act.portal.proc, &portal.proc) {
+            return true;
+        }
+        let next = act.caller.lock().clone();
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    false
+}
+
+/// An activation whose handler ended with nobody to return to, off its kernel stack.
+pub(crate) fn activation_idle(x: Ref<Thread>) {
+    x.run.lock().state = State::Running;
+    let Some(act) = &x.act else { return };
+    super::lend::clear(act);
+    act.flushed.store(false, Ordering::Relaxed);
+    // Otherwise its caller, which has still to come by, gives it back.
+    if !matches!(*act.orphan.lock(), Orphan::Answered(_)) {
+        let portal = act.portal.clone();
+        portal.give(x);
+    }
+}

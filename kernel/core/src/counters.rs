@@ -1,0 +1,62 @@
+//! Counters of what exists, for tests and for those who watch: each must return to where it was.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// How many of something there are.
+#[derive(Debug)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Counter {
+        Counter(AtomicU64::new(0))
+    }
+
+    /// One more.
+    pub fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn down(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
+        $($(#[$doc])* pub static $name: Counter = Counter::new();)*
+
+        /// Each counter and its name.
+        pub static ALL: &[(&str, &Counter)] = &[$(($text, &$name),)*];
+    };
+}
+
+counters! {
+    /// Processes.
+    PROCS "processes",
+    /// Kernel stacks with what runs on them, activations included.
+    THREADS "threads",
+    /// Portals.
+    PORTALS "portals",
+    /// Activations.
+    ACTIVATIONS "activations",
+    /// Sessions.
+    SESSIONS "sessions",
+    /// Fids in use or in quarantine.
+    FIDS "fids",
+    /// Pages of callers in windows of activations.
+    LENT "lent",
+    /// Calls whose caller left and whose server has not answered yet.
+    ZOMBIES "zombies",
+    /// Switches from one thread to another; never falls.
+    SWITCHES "switches",
+    /// Threads put on a run queue; never falls.
+    READIED "readied",
+    /// Slow paths of a portal call: no activation was free. Never falls.
+    BUSY "busy",
+}

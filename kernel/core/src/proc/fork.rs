@@ -1,0 +1,132 @@
+//! The beginning of processes: rfork, and the first of all.
+
+use super::note::NoteGroup;
+use super::{Proc, Rendezvous, table};
+use crate::base::{Bytes, Ref};
+use crate::machine;
+use crate::mem::Space;
+use crate::msg::Result;
+use crate::sched;
+use crate::thread::{NORMAL, Stack, Thread, current};
+use abi::error::Error;
+use abi::file::{RFMEM, RFNOTEG, RFNOWAIT, RFPROC, RFREND};
+use abi::note::Frame;
+use core::sync::atomic::Ordering;
+
+/// What processes share or have apart, each by a flag of rfork.
+#[derive(Clone)]
+pub struct Groups {
+    /// Whom it meets.
+    pub rendezvous: Ref<Rendezvous>,
+    /// With whom it gets notes.
+    pub notes: Ref<NoteGroup>,
+}
+
+impl Groups {
+    /// Groups of its own.
+    pub fn new() -> Result<Groups> {
+        Ok(Groups { rendezvous: Rendezvous::new()?, notes: NoteGroup::new()? })
+    }
+
+    /// What rfork with these flags leaves of them.
+    fn divide(&self, flags: u32) -> Result<Groups> {
+        let mut g = self.clone();
+        if flags & RFREND != 0 {
+            g.rendezvous = Rendezvous::new()?;
+        }
+        if flags & RFNOTEG != 0 {
+            g.notes = NoteGroup::new()?;
+        }
+        Ok(g)
+    }
+}
+
+/// The system call rfork, with the program's registers at hand: the child's number, or 0 without a child.
+pub fn fork(me: &Thread, frame: &Frame, flags: u32, sp: u64) -> Result<u64> {
+    if me.act.is_some() && flags & RFPROC == 0 {
+        // A handler does not change what its server's other handlers stand on.
+        return Err(Error::BadArg.into());
+    }
+    let groups = me.proc.groups()?.divide(flags)?;
+    if flags & RFPROC == 0 {
+        if flags & (RFMEM | RFNOWAIT) != 0 {
+            return Err(Error::BadArg.into());
+        }
+        me.proc.set_groups(|g| *g = groups);
+        return Ok(0);
+    }
+    let space = me.proc.space().ok_or(Error::Died)?;
+    let space = if flags & RFMEM != 0 { space } else { Ref::new(space.copy()?)? };
+    let child = Proc::new(table::number(), Some(space.clone()), Some(groups), me.proc.user())?;
+    *child.name.lock() = Bytes::new(&me.proc.name.lock())?;
+    *child.args.lock() = Bytes::new(&me.proc.args.lock())?;
+    let mut first = *frame;
+    machine::set_result(&mut first, 0);
+    if sp != 0 {
+        first.sp = sp;
+    }
+    let parent = (flags & RFNOWAIT == 0).then(|| current().proc.clone());
+    launch(&child, &space, first, me.priority.load(Ordering::Relaxed).min(NORMAL), parent)?;
+    Ok(u64::from(child.pid))
+}
+
+/// Makes a process's thread, which begins with these registers, and enters it in the table.
+fn launch(
+    proc: &Ref<Proc>,
+    space: &Space,
+    first: Frame,
+    priority: u8,
+    parent: Option<Ref<Proc>>,
+) -> Result<()> {
+    let thread = Thread::new(proc.clone(), space.root(), None, priority, Stack::new()?)?;
+    *proc.thread.lock() = Some(thread.clone());
+    *proc.first.lock() = Some(first);
+    if let Err(e) = table::add(proc) {
+        proc.thread.lock().take();
+        return Err(e);
+    }
+    if let Some(p) = parent {
+        let mut family = p.family.lock();
+        family.children = family.children.saturating_add(1);
+        drop(family);
+        proc.family.lock().parent = Some(p);
+    }
+    Thread::start(&thread, begin, 0);
+    Ok(())
+}
+
+extern "C" fn begin(_: usize) -> ! {
+    sched::arrive();
+    let me = current();
+    let first = me.proc.first.lock().take().unwrap_or_default();
+    let mut frame = first;
+    // A note or a kill may have come before the first instruction.
+    crate::entry::deliver(&mut frame);
+    machine::resume_user(&frame)
+}
+
+/// Starts a program as a process of its own, without parent: the first one.
+pub fn spawn(
+    program: super::Program,
+    groups: Groups,
+    user: &[u8],
+    pc: u64,
+    sp: u64,
+    args: [u64; 2],
+) -> Result<Ref<Proc>> {
+    let space = program.space;
+    let proc = Proc::new(table::number(), Some(space.clone()), Some(groups), Ref::new(Bytes::new(user)?)?)?;
+    *proc.name.lock() = program.name;
+    let mut first = Frame::default();
+    let [a, b] = args;
+    machine::call_handler(&mut first, pc, sp, [a, b, 0]);
+    launch(&proc, &space, first, NORMAL, None)?;
+    Ok(proc)
+}
+
+/// A process of the kernel's own, for its threads: it is in no table, has an empty space, and can name nothing.
+pub(crate) fn kernel_proc() -> Result<Ref<Proc>> {
+    let proc = Proc::new(0, Some(Ref::new(Space::new()?)?), None, Ref::new(Bytes::new(b"none")?)?)?;
+    *proc.name.lock() = Bytes::new(b"kernel")?;
+    Ok(proc)
+}

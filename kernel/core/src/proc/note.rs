@@ -1,0 +1,194 @@
+//! Notes: words that interrupt a process (notify(2)).
+//!
+//! A note is queued, and its process's wait or call ends; on the way out of the kernel it is delivered to the
+//! handler, or ends the process. While a handler runs further notes wait, and interrupt nothing. The registers that the
+//! handler finds and may change lie on the program's own stack; whatever it puts there, the machine makes sane.
+
+use super::Proc;
+use crate::base::{Bytes, List, Ref, Spin};
+use crate::call;
+use crate::machine::{self, VECTOR};
+use crate::msg::{Result, UserBuf};
+use crate::thread::{NOTE, Thread, current};
+use abi::error::Error;
+use abi::note::{Frame, KILL, NDFLT};
+use core::sync::atomic::Ordering;
+
+/// Most notes that wait; more are refused.
+const MOST: usize = 8;
+/// Bytes below the stack pointer that a program may use (the x86-64 ABI's red zone; more than others need).
+const RED_ZONE: u64 = 128;
+
+/// The notes of a process.
+pub(crate) struct Notes {
+    queue: List<Bytes>,
+    handler: u64,
+    /// A handler runs: where its registers lie, and the vector registers of the program.
+    handling: Option<u64>,
+    vector: [u8; VECTOR],
+}
+
+impl Notes {
+    pub(super) const fn new() -> Notes {
+        Notes { queue: List::new(), handler: 0, handling: None, vector: [0; VECTOR] }
+    }
+
+    /// Another program: no handler, and nothing of the old.
+    pub(super) fn reset(&mut self) {
+        self.handler = 0;
+        self.handling = None;
+    }
+}
+
+/// Those who get a note together.
+pub struct NoteGroup {
+    /// Told apart by its address alone.
+    _same: Spin<()>,
+}
+
+impl NoteGroup {
+    /// A group.
+    pub fn new() -> Result<Ref<NoteGroup>> {
+        Ref::new(NoteGroup { _same: Spin::new(()) })
+    }
+}
+
+/// Posts a note to a process. `kill` ends it without asking.
+pub fn post(proc: &Ref<Proc>, words: &[u8]) -> Result<()> {
+    if words == KILL.as_bytes() {
+        super::kill(proc, KILL.as_bytes());
+        return Ok(());
+    }
+    let words = words.get(..words.len().min(abi::limit::NOTE)).unwrap_or(words);
+    let Some(t) = proc.thread() else { return Err(Error::NoProc.into()) };
+    let note = Bytes::new(words)?;
+    let mut notes = proc.notes.lock();
+    if notes.queue.len() >= MOST {
+        return Err(Error::Full.into());
+    }
+    notes.queue.push(note)?;
+    if notes.handling.is_none() {
+        t.pending.fetch_or(NOTE, Ordering::SeqCst);
+        drop(notes);
+        call::interrupt(&t);
+    }
+    Ok(())
+}
+
+/// Posts a note to all of a group but one process; 0 for none.
+pub fn post_group(group: &Ref<NoteGroup>, words: &[u8], but: u32) {
+    let mut at = 0;
+    while let Some(p) = super::each(at) {
+        at = p.pid;
+        let same = p.groups().is_ok_and(|g| Ref::same(&g.notes, group));
+        if same && p.pid != but {
+            // A full queue has notes enough.
+            let _ = post(&p, words);
+        }
+    }
+}
+
+/// Does it have a handler that can take a note now?
+pub fn takes_notes(proc: &Proc) -> bool {
+    let notes = proc.notes.lock();
+    notes.handler != 0 && notes.handling.is_none()
+}
+
+/// The system call `notify`.
+pub fn notify(me: &Thread, handler: u64) -> Result<u64> {
+    if handler >= abi::limit::USER_END {
+        return Err(Error::BadAddress.into());
+    }
+    me.proc.notes.lock().handler = handler;
+    Ok(0)
+}
+
+/// On the way out of the kernel with [`NOTE`]: makes the program go on in its handler, or ends the process.
+pub fn deliver_notes(me: &Thread, frame: &mut Frame) {
+    let mut notes = me.proc.notes.lock();
+    if notes.handling.is_some() {
+        return;
+    }
+    let note = notes.queue.remove(0);
+    let handler = notes.handler;
+    if note.is_none() || notes.queue.is_empty() {
+        me.pending.fetch_and(!NOTE, Ordering::Relaxed);
+    }
+    let Some(note) = note else { return };
+    drop(notes);
+    if handler == 0 || call_handler(me, frame, handler, &note).is_none() {
+        super::kill(&me.proc, &note);
+    }
+}
+
+/// Below the red zone: the note's words, then the registers, then the handler's stack. None if there is no stack.
+fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Option<()> {
+    let words = (frame.sp.checked_sub(RED_ZONE)?.checked_sub(note.len() as u64)?) & !15;
+    let registers = words.checked_sub(size_of::<Frame>() as u64)? & !15;
+    let bytes = encode(frame);
+    let written = machine::copy_out(UserBuf { addr: words, len: note.len() }, note)
+        && machine::copy_out(UserBuf { addr: registers, len: bytes.len() }, &bytes);
+    if !written {
+        return None;
+    }
+    let mut notes = me.proc.notes.lock();
+    notes.handling = Some(registers);
+    machine::save_vector(&mut notes.vector);
+    drop(notes);
+    me.pending.fetch_and(!NOTE, Ordering::Relaxed);
+    machine::call_handler(frame, handler, registers, [registers, words, note.len() as u64]);
+    Some(())
+}
+
+/// The system call `noted`, with the program's registers at hand.
+pub fn noted(me: &Thread, frame: &mut Frame, how: u64) {
+    let mut notes = me.proc.notes.lock();
+    let Some(registers) = notes.handling.take() else {
+        drop(notes);
+        me.set_error(Error::BadArg.text().as_bytes());
+        return machine::set_result(frame, u64::MAX);
+    };
+    let vector = notes.vector;
+    if !notes.queue.is_empty() {
+        me.pending.fetch_or(NOTE, Ordering::Relaxed);
+    }
+    drop(notes);
+    let mut bytes = [0; size_of::<Frame>()];
+    let there = machine::copy_in(&mut bytes, UserBuf { addr: registers, len: size_of::<Frame>() });
+    if how == u64::from(NDFLT) || !there {
+        return super::kill(&current().proc, b"note");
+    }
+    *frame = decode(&bytes);
+    machine::restore_vector(&vector);
+}
+
+const WORDS: usize = size_of::<Frame>() / 8;
+
+fn encode(f: &Frame) -> [u8; size_of::<Frame>()] {
+    let mut b = [0; size_of::<Frame>()];
+    let rest = [f.pc, f.sp, f.flags];
+    for (to, word) in b.chunks_exact_mut(8).zip(f.general.iter().chain(&rest)) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    b
+}
+
+fn decode(b: &[u8; size_of::<Frame>()]) -> Frame {
+    let mut words = [0u64; WORDS];
+    for (word, from) in words.iter_mut().zip(b.chunks_exact(8)) {
+        *word = u64::from_le_bytes(from.try_into().unwrap_or([0; 8]));
+    }
+    let [general @ .., pc, sp, flags] = words;
+    Frame { general, pc, sp, flags }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_survive_the_stack() {
+        let f = Frame { general: core::array::from_fn(|i| i as u64 * 7), pc: 1, sp: 2, flags: 3 };
+        assert_eq!(decode(&encode(&f)), f);
+    }
+}

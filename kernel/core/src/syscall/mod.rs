@@ -1,0 +1,34 @@
+//! System calls: one `match` from the number to a handler. Handlers have one signature and live with what they handle;
+//! those here turn words into arguments for processes and portals.
+
+mod process;
+
+use crate::msg::Result;
+use crate::thread::Thread;
+use abi::error::Error;
+use abi::sys::Sys;
+
+/// Calls the handler of a system call.
+#[inline]
+pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> Result<u64> {
+    let sys = Sys::from_number(number).ok_or(Error::NoSys)?;
+    match sys {
+        Sys::Reply => crate::call::reply(me, a),
+        Sys::Rfork => process::rfork(me, a),
+        Sys::Exits => process::exits(me, a),
+        Sys::Await => process::r#await(me, a),
+        Sys::Notify => crate::proc::notify(me, a[0]),
+        Sys::Noted => process::noted(me, a),
+        Sys::Alarm => process::alarm(me, a),
+        Sys::Sleep => process::sleep(me, a),
+        Sys::Rendezvous => process::rendezvous(me, a),
+        Sys::Semacquire => process::semacquire(me, a),
+        Sys::Semrelease => crate::proc::semrelease(me, a[0], a[1]),
+        Sys::Errstr => process::errstr(me, a),
+        Sys::Segattach => process::segattach(me, a),
+        Sys::Segdetach => process::segdetach(me, a),
+        Sys::Segbrk => process::segbrk(me, a),
+        Sys::Clock => process::clock(me, a),
+        _ => Err(Error::NoSys.into()),
+    }
+}

@@ -1,0 +1,231 @@
+//! System calls of processes and memory: from words to arguments, and back.
+
+use crate::base::Ref;
+use crate::machine;
+use crate::machine::Rights;
+use crate::mem::Space;
+use crate::mem::space::Use;
+use crate::msg::{Result, UserBuf};
+use crate::proc;
+use crate::sched;
+use crate::thread::{self, After, Doing, Thread};
+use abi::error::Error;
+use abi::file::{
+    RFCENVG, RFCFDG, RFCNAMEG, RFENVG, RFFDG, RFMEM, RFNAMEG, RFNOMNT, RFNOTEG, RFNOWAIT, RFPROC, RFREND,
+};
+use abi::limit::{ERROR, STATUS, USER_END};
+
+/// Copies from the program; `bad address` where it has no memory.
+pub(crate) fn copy_in(to: &mut [u8], addr: u64) -> Result<()> {
+    let buf = UserBuf { addr, len: to.len() };
+    if machine::copy_in(to, buf) { Ok(()) } else { Err(Error::BadAddress.into()) }
+}
+
+/// Copies to the program.
+pub(crate) fn copy_out(addr: u64, from: &[u8]) -> Result<()> {
+    let to = UserBuf { addr, len: from.len() };
+    if machine::copy_out(to, from) { Ok(()) } else { Err(Error::BadAddress.into()) }
+}
+
+/// The space that the current system call works on.
+fn space(me: &Thread) -> Result<Ref<Space>> {
+    match &me.act {
+        Some(act) => Ok(act.portal.space.clone()),
+        None => me.proc.space().ok_or(Error::Died.into()),
+    }
+}
+
+/// A time from now; `u64::MAX` for never.
+fn deadline(nanoseconds: u64) -> u64 {
+    if nanoseconds == u64::MAX { u64::MAX } else { machine::now().saturating_add(nanoseconds) }
+}
+
+const FLAGS: u32 = RFNAMEG
+    | RFENVG
+    | RFFDG
+    | RFNOTEG
+    | RFPROC
+    | RFMEM
+    | RFNOWAIT
+    | RFCNAMEG
+    | RFCENVG
+    | RFCFDG
+    | RFREND
+    | RFNOMNT;
+
+pub(super) fn rfork(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [flags, sp, ..] = a;
+    let flags = u32::try_from(flags).map_err(|_| Error::BadArg)?;
+    let both = |x: u32, y: u32| flags & x != 0 && flags & y != 0;
+    let twice = both(RFNAMEG, RFCNAMEG) || both(RFENVG, RFCENVG) || both(RFFDG, RFCFDG);
+    let stack = sp != 0 && (flags & RFMEM == 0 || sp >= USER_END);
+    if flags & !FLAGS != 0 || twice || stack || (flags & RFMEM != 0 && sp == 0) {
+        return Err(Error::BadArg.into());
+    }
+    // The rest needs the registers: entry does it on the way out.
+    me.do_after(After::Fork(flags, sp));
+    Ok(0)
+}
+
+pub(super) fn exits(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = a;
+    let mut status = [0u8; STATUS];
+    let n = usize::try_from(len).unwrap_or(STATUS).min(STATUS);
+    let to = status.get_mut(..n).unwrap_or(&mut []);
+    // A program that ends ends, even if it says nonsense.
+    let said = if copy_in(to, addr).is_ok() { &*to } else { b"bad address" };
+    proc::exit(me, said);
+    Ok(0)
+}
+
+pub(super) fn r#await(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = a;
+    if me.act.is_some() {
+        return Err(Error::BadArg.into());
+    }
+    let child = proc::await_child()?;
+    let mut text = Text::new();
+    text.number(u64::from(child.pid));
+    text.byte(b' ');
+    // A program's time and the kernel's are not told apart.
+    text.number(child.time() / 1_000_000);
+    text.bytes(b" 0 ");
+    text.number(machine::now().saturating_sub(child.began) / 1_000_000);
+    text.bytes(b" '");
+    for &b in child.status.lock().get() {
+        text.byte(b);
+        if b == b'\'' {
+            text.byte(b);
+        }
+    }
+    text.byte(b'\'');
+    let n = text.get().len().min(usize::try_from(len).unwrap_or(usize::MAX));
+    copy_out(addr, text.get().get(..n).unwrap_or(&[]))?;
+    Ok(n as u64)
+}
+
+pub(super) fn noted(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [how, ..] = a;
+    if me.act.is_some() {
+        return Err(Error::BadArg.into());
+    }
+    me.do_after(After::Noted(how));
+    Ok(0)
+}
+
+pub(super) fn alarm(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [nanoseconds, ..] = a;
+    let at = if nanoseconds == 0 { u64::MAX } else { deadline(nanoseconds) };
+    let old = proc::alarm::set(&me.proc, at);
+    sched::rearm();
+    Ok(if old == u64::MAX { 0 } else { old.saturating_sub(machine::now()) })
+}
+
+pub(super) fn sleep(_: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [nanoseconds, ..] = a;
+    if nanoseconds == 0 {
+        sched::yield_now();
+        return Ok(0);
+    }
+    let until = deadline(nanoseconds);
+    while machine::now() < until {
+        thread::wait(Doing::Sleep, until)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn rendezvous(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [tag, value, ..] = a;
+    let groups = me.proc.groups()?;
+    proc::rendezvous(&groups.rendezvous, tag, value)
+}
+
+pub(super) fn semacquire(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, nanoseconds, ..] = a;
+    proc::semacquire(me, addr, if nanoseconds == 0 { 0 } else { deadline(nanoseconds) })
+}
+
+pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = a;
+    let room = usize::try_from(len).unwrap_or(usize::MAX).checked_sub(2).ok_or(Error::ShortBuffer)?;
+    let mut head = [0; 2];
+    copy_in(&mut head, addr)?;
+    let given = usize::from(u16::from_le_bytes(head)).min(room).min(ERROR);
+    let mut new = [0u8; ERROR];
+    let new = new.get_mut(..given).unwrap_or(&mut []);
+    copy_in(new, addr.wrapping_add(2))?;
+    let old = me.error.lock().clone();
+    let old = old.get();
+    let n = old.len().min(room);
+    copy_out(addr.wrapping_add(2), old.get(..n).unwrap_or(&[]))?;
+    copy_out(addr, &u16::try_from(n).unwrap_or(0).to_le_bytes())?;
+    me.set_error(new);
+    Ok(n as u64)
+}
+
+pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [flags, fd, offset, addr, len, _] = a;
+    if flags != 0 || offset != 0 || fd != u64::MAX {
+        // Files come with the pager.
+        return Err(Error::NotSupported.into());
+    }
+    space(me)?.attach(addr, len, Rights::Write, Use::Segment)
+}
+
+pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = a;
+    space(me)?.detach(addr, len).map(|()| 0)
+}
+
+pub(super) fn segbrk(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [addr, ..] = a;
+    space(me)?.brk(addr)
+}
+
+pub(super) fn clock(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [which, ..] = a;
+    match which {
+        0 => Ok(machine::now()),
+        1 => Ok(machine::epoch().saturating_add(machine::now())),
+        2 => {
+            sched::charge_now();
+            Ok(me.proc.time())
+        }
+        3 => Ok(u64::from(me.proc.pid)),
+        _ => Err(Error::BadArg.into()),
+    }
+}
+
+/// A wait record in the making.
+struct Text {
+    len: usize,
+    bytes: [u8; 2 * STATUS + 96],
+}
+
+impl Text {
+    fn new() -> Text {
+        Text { len: 0, bytes: [0; 2 * STATUS + 96] }
+    }
+
+    fn byte(&mut self, b: u8) {
+        if let Some(to) = self.bytes.get_mut(self.len) {
+            *to = b;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn bytes(&mut self, more: &[u8]) {
+        more.iter().for_each(|&b| self.byte(b));
+    }
+
+    fn number(&mut self, n: u64) {
+        if n >= 10 {
+            self.number(n / 10);
+        }
+        self.byte(b'0'.wrapping_add((n % 10) as u8));
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,453 @@
+//! [`Thread`]: a kernel stack with what runs on it: a process's own thread, or an activation inside a server.
+//!
+//! The scheduler runs threads. A portal call is a chain of them, each [in a call](Thread::call) of the next; only the
+//! last runs or waits, the others' kernel stacks stand still in [`crate::machine::enter_portal`]. Time is charged to the
+//! first of the chain. When the middle of a chain dies the chain is cut there: what is left is two chains, and no
+//! thread has to become another.
+//!
+//! Blocking is [`park`] and [`Thread::unpark`], with a token in between, so that a wake-up that comes early is not
+//! lost. Whoever waits for something puts itself on that thing's queue under that thing's lock, lets go of the lock,
+//! parks, and looks again: to be woken for nothing is allowed.
+//!
+//! Locks: `run` is taken under any object's lock, and under it only the run queue's. `call` is taken from the front of
+//! a chain to its end.
+
+use crate::base::{Link, Linked, Queue, Ref, Spin};
+use crate::call::Act;
+use crate::counters;
+use crate::machine::{self, Context, Frame, Root};
+use crate::msg::{Fail, Result};
+use crate::proc::Proc;
+use crate::sched::{self, ContextCell};
+use abi::error::Error;
+use abi::portal::Answer;
+use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+pub use crate::sched::{current, current_ref};
+
+/// Kind of the queues of threads that are ready to run.
+pub const RUN: usize = 0;
+/// Kind of the queues of threads that wait for something.
+pub const WAIT: usize = 1;
+/// Kind of the queues of threads that wait for a time.
+pub const TIME: usize = 2;
+
+/// Threads that wait for one thing, first come first served.
+pub type Waiters = Queue<Thread, WAIT>;
+
+/// The thread is to end as soon as it is not in a handler's way: its process was killed.
+pub const KILL: u8 = 1;
+/// A note waits for its process.
+pub const NOTE: u8 = 2;
+/// An activation's caller was interrupted: the handler's next or present blocking call is to return `interrupted`.
+pub const INTERRUPT: u8 = 4;
+/// The process is to stop before it goes on at user level.
+pub const STOP: u8 = 8;
+/// Something is to be done with all of the program's registers: [`After`].
+pub const AFTER: u8 = 16;
+/// Fids wait to be clunked before this system call ends.
+pub const REAP: u8 = 32;
+
+/// What is left to do when a system call returns, with the program's registers at hand.
+#[derive(Clone, Copy, Debug)]
+pub enum After {
+    /// rfork: flags and stack pointer.
+    Fork(u32, u64),
+    /// noted.
+    Noted(u64),
+    /// exec: pc, stack pointer and two arguments.
+    Start(u64, u64, u64, u64),
+}
+
+/// Priorities, from idle to urgent.
+pub const PRIORITIES: usize = 8;
+/// What a process starts with.
+pub const NORMAL: u8 = 3;
+/// Floor of whoever serves: see [`Portal`](crate::call::Portal).
+pub const SERVER: u8 = 4;
+/// The reaper and other threads of the kernel.
+pub const KERNEL: u8 = 6;
+
+/// Where a thread is between running and waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// On a CPU, or in a call.
+    Running,
+    /// On a run queue.
+    Ready,
+    /// In [`park`].
+    Parked,
+    /// It will not run again.
+    Dead,
+}
+
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) state: State,
+    /// An unpark that came before its park.
+    pub(crate) token: bool,
+}
+
+/// A thread's error string.
+#[derive(Clone, Debug)]
+pub struct ErrorText {
+    len: usize,
+    bytes: [u8; abi::limit::ERROR],
+}
+
+impl ErrorText {
+    /// No words.
+    pub(crate) const fn new() -> ErrorText {
+        ErrorText { len: 0, bytes: [0; abi::limit::ERROR] }
+    }
+
+    /// The words.
+    pub fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Replaces the words; what does not fit is cut off at a character's start.
+    pub fn set(&mut self, words: &[u8]) {
+        let mut len = words.len().min(self.bytes.len());
+        while len < words.len() && len > 0 && words.get(len).is_some_and(|b| b & 0xc0 == 0x80) {
+            len = len.saturating_sub(1);
+        }
+        if let (Some(to), Some(from)) = (self.bytes.get_mut(..len), words.get(..len)) {
+            to.copy_from_slice(from);
+            self.len = len;
+        }
+    }
+}
+
+/// A kernel stack, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Stack(u64);
+
+impl Stack {
+    pub(crate) fn new() -> Result<Stack> {
+        machine::new_stack().map(Stack).ok_or(Error::NoMemory.into())
+    }
+
+    /// First address above it.
+    pub(crate) fn top(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        machine::free_stack(self.0);
+    }
+}
+
+/// A kernel stack and what runs on it.
+pub struct Thread {
+    /// Whose ports, names, memory and user it has: for an activation the server's.
+    pub proc: Ref<Proc>,
+    /// What makes it an activation.
+    pub act: Option<Act>,
+    /// The root of the space that is loaded while it runs.
+    root: AtomicU64,
+    pub(crate) stack: Stack,
+    /// Its place while it does not run; touched only by the CPU that it belongs to.
+    pub(crate) context: ContextCell,
+    pub(crate) run: Spin<Run>,
+    /// The CPU whose run queue it goes to.
+    pub(crate) cpu: AtomicUsize,
+    /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler.
+    pub(crate) held: AtomicU8,
+    pub(crate) priority: AtomicU8,
+    /// [`KILL`], [`NOTE`], [`INTERRUPT`], [`STOP`].
+    pub(crate) pending: AtomicU8,
+    /// The activation that it is in a call of.
+    pub(crate) call: Spin<Option<Ref<Thread>>>,
+    /// Interrupts of the present call.
+    pub(crate) interrupts: AtomicU8,
+    /// How the present call ended: written by whoever took the right to end it, before this thread goes on.
+    pub(crate) answer: Spin<Answer>,
+    /// Calls in the chain up to here.
+    pub(crate) depth: AtomicU8,
+    /// When [`park`] or a call's grace ends; `u64::MAX` for never.
+    pub(crate) until: AtomicU64,
+    /// The CPU on whose timer queue it is.
+    pub(crate) timer_cpu: AtomicUsize,
+    /// The error string.
+    pub error: Spin<ErrorText>,
+    /// With [`AFTER`].
+    pub(crate) after: Spin<Option<After>>,
+    /// The queue, semaphore or tag at which it waits.
+    pub(crate) queue: AtomicU64,
+    /// Its value for a rendezvous; the other's, when they have met.
+    pub(crate) value: AtomicU64,
+    /// What it is doing, for those who look: see [`Doing`].
+    pub(crate) doing: AtomicU8,
+    /// Since when, in nanoseconds since boot.
+    pub(crate) since: AtomicU64,
+    run_link: Link<Thread>,
+    wait_link: Link<Thread>,
+    time_link: Link<Thread>,
+}
+
+/// What a thread that does not run waits for, as `/proc` tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Doing {
+    /// Nothing in particular: it runs, or could.
+    Run,
+    /// A time.
+    Sleep,
+    /// The end of a child.
+    Await,
+    /// A semaphore.
+    Semaphore,
+    /// Somebody at a tag.
+    Rendezvous,
+    /// A free activation.
+    Pool,
+    /// A server's queue.
+    Queue,
+    /// To be started again.
+    Stop,
+    /// Something in a tree of the kernel.
+    Tree,
+}
+
+impl Doing {
+    const ALL: [(Doing, &'static str); 9] = [
+        (Doing::Run, "Running"),
+        (Doing::Sleep, "Sleep"),
+        (Doing::Await, "Await"),
+        (Doing::Semaphore, "Semacquire"),
+        (Doing::Rendezvous, "Rendez"),
+        (Doing::Pool, "Pool"),
+        (Doing::Queue, "Queue"),
+        (Doing::Stop, "Stopped"),
+        (Doing::Tree, "Wait"),
+    ];
+}
+
+impl Linked<RUN> for Thread {
+    fn link(&self) -> &Link<Thread> {
+        &self.run_link
+    }
+}
+
+impl Linked<WAIT> for Thread {
+    fn link(&self) -> &Link<Thread> {
+        &self.wait_link
+    }
+}
+
+impl Linked<TIME> for Thread {
+    fn link(&self) -> &Link<Thread> {
+        &self.time_link
+    }
+}
+
+impl Thread {
+    /// A thread on a kernel stack. It runs nothing yet; see [`Thread::start`] and the portal call.
+    pub(crate) fn new(
+        proc: Ref<Proc>,
+        root: Root,
+        act: Option<Act>,
+        priority: u8,
+        stack: Stack,
+    ) -> Result<Ref<Thread>> {
+        let thread = Ref::new(Thread {
+            proc,
+            act,
+            root: AtomicU64::new(root.0.0),
+            stack,
+            context: ContextCell::new(Context { sp: 0, vector: 0 }),
+            run: Spin::new(Run { state: State::Parked, token: false }),
+            cpu: AtomicUsize::new(machine::cpu()),
+            held: AtomicU8::new(0),
+            priority: AtomicU8::new(priority),
+            pending: AtomicU8::new(0),
+            call: Spin::new(None),
+            interrupts: AtomicU8::new(0),
+            answer: Spin::new(Answer::default()),
+            depth: AtomicU8::new(0),
+            until: AtomicU64::new(u64::MAX),
+            timer_cpu: AtomicUsize::new(0),
+            error: Spin::new(ErrorText::new()),
+            after: Spin::new(None),
+            queue: AtomicU64::new(0),
+            value: AtomicU64::new(0),
+            doing: AtomicU8::new(Doing::Run as u8),
+            since: AtomicU64::new(0),
+            run_link: Link::new(),
+            wait_link: Link::new(),
+            time_link: Link::new(),
+        })?;
+        counters::THREADS.up();
+        Ok(thread)
+    }
+
+    /// Makes it ready to run `run(arg)` on its kernel stack, for the first time or, for an activation that is not in
+    /// use, anew.
+    pub(crate) fn start(this: &Ref<Thread>, run: extern "C" fn(usize) -> !, arg: usize) {
+        this.context.set(machine::new_context(this.stack.top(), run, arg));
+        let mut state = this.run.lock();
+        state.state = State::Ready;
+        state.token = false;
+        sched::enqueue(this.clone());
+    }
+
+    /// The root that is loaded while it runs.
+    #[inline]
+    pub(crate) fn root(&self) -> Root {
+        Root(Frame(self.root.load(Ordering::Relaxed)))
+    }
+
+    /// Exec gave it another space.
+    pub(crate) fn set_root(&self, root: Root) {
+        self.root.store(root.0.0, Ordering::Relaxed);
+    }
+
+    /// Lets a parked thread go on; one that is not parked will not stop at its next [`park`].
+    pub fn unpark(this: &Ref<Thread>) {
+        let mut run = this.run.lock();
+        match run.state {
+            State::Parked => {
+                run.state = State::Ready;
+                sched::enqueue(this.clone());
+            }
+            State::Running | State::Ready => run.token = true,
+            State::Dead => {}
+        }
+    }
+
+    /// Lets a thread go on that stood in a call; its answer is there.
+    pub(crate) fn resume(this: &Ref<Thread>) {
+        let mut run = this.run.lock();
+        run.state = State::Ready;
+        sched::enqueue(this.clone());
+    }
+
+    /// Sets bits of [`Thread::pending`] and sees to it that it notices: parked, it goes on; running elsewhere, it
+    /// comes through the kernel.
+    pub(crate) fn poke(this: &Ref<Thread>, bits: u8) {
+        this.pending.fetch_or(bits, Ordering::SeqCst);
+        Thread::unpark(this);
+        sched::nudge(this);
+    }
+
+    /// Does one of these bits wait?
+    #[inline]
+    pub(crate) fn has_pending(&self, bits: u8) -> bool {
+        self.pending.load(Ordering::Acquire) & bits != 0
+    }
+
+    /// Its effective priority.
+    #[inline]
+    pub(crate) fn priority(&self) -> u8 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Leaves something to do for the end of the system call.
+    pub(crate) fn do_after(&self, after: After) {
+        *self.after.lock() = Some(after);
+        self.pending.fetch_or(AFTER, Ordering::Relaxed);
+    }
+
+    /// Says to its space that this CPU loads it, and loads it.
+    pub(crate) fn load_space(&self) {
+        match &self.act {
+            Some(act) => act.portal.space.mark(),
+            None => self.proc.mark_space(),
+        }
+        machine::load(self.root());
+    }
+
+    /// What it is doing in a word, and since when.
+    pub fn doing(&self) -> (&'static str, u64) {
+        let doing = self.doing.load(Ordering::Relaxed);
+        let word = Doing::ALL.iter().find(|d| d.0 as u8 == doing).map_or("Running", |d| d.1);
+        (word, self.since.load(Ordering::Relaxed))
+    }
+
+    /// Leaves words in the error string.
+    pub fn set_error(&self, words: &[u8]) {
+        self.error.lock().set(words);
+    }
+
+    /// Leaves a failure's words in the error string.
+    pub fn set_fail(&self, fail: Fail) {
+        match fail {
+            Fail::Known(e) => self.set_error(e.text().as_bytes()),
+            Fail::Left => self.set_error(Error::Interrupted.text().as_bytes()),
+            Fail::Words => {}
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        counters::THREADS.down();
+    }
+}
+
+/// Stops the current thread until it is unparked or a time has come, in nanoseconds since boot; `u64::MAX` for no
+/// time. It may also go on for no reason.
+pub fn park(until: u64) {
+    let me = current();
+    {
+        let mut run = me.run.lock();
+        if core::mem::take(&mut run.token) {
+            return;
+        }
+        run.state = State::Parked;
+    }
+    if until != u64::MAX {
+        sched::set_alarm(current_ref(), until);
+    }
+    sched::reschedule();
+    if until != u64::MAX {
+        sched::cancel_alarm(me);
+    }
+}
+
+/// As [`park`], for waits that a note, a kill or an interrupted caller ends: `interrupted`, at once if one is there
+/// already. An interrupt of an activation's caller ends one wait only.
+pub fn wait(doing: Doing, until: u64) -> Result<()> {
+    let me = current();
+    interrupted(me)?;
+    me.since.store(machine::now(), Ordering::Relaxed);
+    me.doing.store(doing as u8, Ordering::Relaxed);
+    park(until);
+    me.doing.store(Doing::Run as u8, Ordering::Relaxed);
+    interrupted(me)
+}
+
+/// Has something come that ends a wait?
+pub(crate) fn interrupted(me: &Thread) -> Result<()> {
+    let pending = me.pending.load(Ordering::Acquire);
+    if pending & (KILL | NOTE | INTERRUPT) == 0 {
+        return Ok(());
+    }
+    me.pending.fetch_and(!INTERRUPT, Ordering::Relaxed);
+    Err(Error::Interrupted.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_errors_are_cut_at_a_characters_start() {
+        let mut e = ErrorText::new();
+        let words = "a".repeat(abi::limit::ERROR - 1) + "é";
+        e.set(words.as_bytes());
+        assert_eq!(e.get(), &words.as_bytes()[..abi::limit::ERROR - 1]);
+        e.set(b"short");
+        assert_eq!(e.get(), b"short");
+    }
+
+    #[test]
+    fn every_wait_has_a_word() {
+        for (i, d) in Doing::ALL.iter().enumerate() {
+            assert_eq!(d.0 as usize, i);
+        }
+    }
+}
