@@ -57,7 +57,7 @@ errors! {
     /// A directory where none may be.
     IsDir = "file is a directory",
     /// The directory has entries.
-    NotEmpty = "directory not empty",
+    NotEmpty = "directory is not empty",
     /// Not a valid file name.
     BadName = "bad character in file name",
     /// A name or path that is too long.
@@ -119,9 +119,9 @@ errors! {
     /// The fid is not open.
     NotOpen = "file not open",
     /// No room on the device, or the quota is full.
-    NoSpace = "file system full",
+    NoSpace = "file system is full",
     /// Nothing may be written here.
-    ReadOnly = "read-only file system",
+    ReadOnly = "read only file system",
     /// The message breaks the protocol.
     BadMessage = "bad message",
     /// The user is not known.
