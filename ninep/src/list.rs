@@ -31,6 +31,23 @@ impl<'a> Name<'a> {
     }
 }
 
+/// Are these bytes a name? One pass over them, since walks are frequent; most names are ASCII.
+fn check(bytes: &[u8]) -> Result<(), Error> {
+    let (mut all, mut nul, mut slash) = (0, false, bytes.is_empty());
+    for b in bytes {
+        all |= *b;
+        nul |= *b == 0;
+        slash |= *b == b'/';
+    }
+    if nul || (!all.is_ascii() && core::str::from_utf8(bytes).is_err()) {
+        Err(Error::String)
+    } else if slash {
+        Err(Error::Name)
+    } else {
+        Ok(())
+    }
+}
+
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -71,8 +88,9 @@ impl<'a> Names<'a> {
         let start = r.rest();
         let mut len = 0usize;
         for _ in 0..count {
-            let name = r.string()?;
-            Name::new(name)?;
+            let size = u16::from_le_bytes(r.array()?);
+            let name = r.take(usize::from(size))?;
+            check(name)?;
             len = len.saturating_add(2).saturating_add(name.len());
         }
         Ok(Names(NameForm::Wire(count, start.get(..len).unwrap_or_default())))
