@@ -1,0 +1,232 @@
+//! imp: a server that behaves or misbehaves as the name of the file says that is read.
+//!
+//! It is written on the bare portal, for it has to answer what no honest server can. A file's name is its conduct;
+//! everything can be walked to and opened.
+#![allow(unsafe_code, reason = "is entered by the kernel and touches what it should not")]
+
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use portolan::abi::error::Error as Known;
+use portolan::abi::file::{ORDWR, OREAD, OWRITE, QTDIR, QTFILE, RFNAMEG};
+use portolan::abi::limit;
+use portolan::abi::portal::{Answer, Limits, RWAIT, Request, op};
+use portolan::alloc::format;
+use portolan::portal::{self, Portal};
+use portolan::{File, Result, fs, process, sys};
+
+/// What reading a file does; the place in the list is the qid's path.
+pub(super) const CONDUCT: &[&str] = &[
+    "root",
+    "null",      // answers nothing
+    "data",      // answers the offset's low byte, as often as asked
+    "exit",      // ends the server
+    "fault",     // touches nothing's address
+    "block",     // waits in a read of a pipe, until interrupted
+    "spin",      // never answers and never waits
+    "wait",      // asks to be asked again after a wake
+    "nest",      // reads `data` of the server posted as /srv/other
+    "self",      // reads `data` of this very server
+    "count",     // claims to have read more than asked
+    "type",      // answers with another message's type
+    "kernel",    // points at the kernel's memory
+    "unmapped",  // points at nothing
+    "wrap",      // points at the very end of memory
+    "zero",      // answers with a message of type 0
+    "longerror", // an error of absurd length
+    "error",     // an honest error in words of its own
+    "sleep",     // answers after a while
+];
+
+const FIDS: usize = 4096;
+static CONDUCT_OF: [AtomicU8; FIDS] = [const { AtomicU8::new(0) }; FIDS];
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+static PORTAL: AtomicI32 = AtomicI32::new(-1);
+static OTHER: AtomicI32 = AtomicI32::new(-1);
+static OPEN: AtomicBool = AtomicBool::new(false);
+static WAKES: AtomicU64 = AtomicU64::new(0);
+
+fn conduct(fid: u32) -> &'static AtomicU8 {
+    &CONDUCT_OF[fid as usize % FIDS]
+}
+
+fn error(e: Known) -> Answer {
+    Answer { head: Answer::make_head(op::RERROR, e as u8 + 1, 0), ..Answer::default() }
+}
+
+fn plain(request: u8) -> Answer {
+    Answer { head: Answer::make_head(request + 1, 0, 0), ..Answer::default() }
+}
+
+fn qid(request: u8, path: u8) -> Answer {
+    let kind = if path == 0 { QTDIR } else { QTFILE };
+    Answer { head: Answer::make_head(request + 1, kind, 0), w1: u64::from(path), ..Answer::default() }
+}
+
+/// The names of a walk, and what they lead to.
+fn walk(r: &Request) -> Answer {
+    // SAFETY: the message page is this activation's own for the call.
+    let page = unsafe { core::slice::from_raw_parts_mut(r.page as *mut u8, limit::PAGE) };
+    if r.a() == 0 {
+        conduct(r.fid2()).store(conduct(r.fid()).load(Ordering::Relaxed), Ordering::Relaxed);
+        return plain(op::TWALK);
+    }
+    let len = usize::from(u16::from_le_bytes([page[0], page[1]]));
+    let found = CONDUCT.iter().position(|c| c.as_bytes() == &page[2..2 + len]);
+    let Some(path) = found.filter(|_| r.a() == 1) else { return error(Known::NotExist) };
+    conduct(r.fid2()).store(path as u8, Ordering::Relaxed);
+    page[..16].fill(0);
+    page[0] = if path == 0 { QTDIR } else { QTFILE };
+    page[8] = path as u8;
+    Answer { head: Answer::make_head(op::TWALK + 1, 1, 0), ..Answer::default() }
+}
+
+fn rread(count: u32, address: u64) -> Answer {
+    Answer { head: Answer::make_head(op::TREAD + 1, 0, count), w1: address, ..Answer::default() }
+}
+
+fn read(r: &Request) -> Answer {
+    let which = CONDUCT[usize::from(conduct(r.fid()).load(Ordering::Relaxed)) % CONDUCT.len()];
+    match which {
+        "null" => rread(0, 0),
+        "data" => {
+            // SAFETY: the kernel made room for `count` bytes at the payload's address.
+            unsafe { core::ptr::write_bytes(r.payload as *mut u8, r.offset as u8, r.count() as usize) };
+            rread(r.count(), 0)
+        }
+        "exit" => sys::exits(b"as told"),
+        "fault" => {
+            // SAFETY: none: that is the point. The kernel ends this process for it.
+            unsafe { (8 as *mut u8).write_volatile(1) };
+            rread(0, 0)
+        }
+        "block" => match sys::pread(PIPE.load(Ordering::Relaxed), &mut [0; 1], -1) {
+            Some(_) => rread(0, 0),
+            None => error(Known::Interrupted),
+        },
+        "spin" => loop {
+            core::hint::spin_loop();
+        },
+        "sleep" => {
+            let _ = sys::sleep(20_000_000);
+            rread(0, 0)
+        }
+        "wait" => {
+            let seq = WAKES.load(Ordering::SeqCst);
+            if OPEN.load(Ordering::SeqCst) {
+                return rread(0, 0);
+            }
+            Answer { head: Answer::make_head(RWAIT, 0, 0), w1: 7, w2: seq, w3: 0 }
+        }
+        "nest" | "self" => match sys::pread(OTHER.load(Ordering::Relaxed), &mut [0; 1], 0) {
+            Some(n) => rread(n as u32, 0),
+            None => forward(r),
+        },
+        "count" => rread(r.count() + 1, 0),
+        "type" => plain(op::TWRITE),
+        "kernel" => rread(r.count(), 0xffff_8000_0000_1000),
+        "unmapped" => rread(r.count(), 0x1000),
+        "wrap" => rread(r.count(), u64::MAX - 1),
+        "zero" => Answer::default(),
+        "longerror" => Answer { head: Answer::make_head(op::RERROR, 0, u32::MAX), ..Answer::default() },
+        _ => words(r, b"imp says no"),
+    }
+}
+
+fn words(r: &Request, text: &[u8]) -> Answer {
+    // SAFETY: the message page is this activation's own, and longer than any error.
+    unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), r.page as *mut u8, text.len()) };
+    Answer { head: Answer::make_head(op::RERROR, 0, text.len() as u32), ..Answer::default() }
+}
+
+/// The failure of this server's own call becomes its answer.
+fn forward(r: &Request) -> Answer {
+    let mut buf = [0; limit::ERROR + 2];
+    let n = sys::errstr(&mut buf).unwrap_or(0).min(limit::ERROR);
+    words(r, &buf[2..2 + n])
+}
+
+/// A write is a command: `open` and `shut` for the readers of `wait`; `NAME` for the server whose `data` our `nest`
+/// reads, `nest NAME` for one whose `nest` it reads.
+fn write(r: &Request) -> Answer {
+    // SAFETY: the kernel put `count` bytes at the payload's address.
+    let text = unsafe { core::slice::from_raw_parts(r.payload as *const u8, r.count().min(64) as usize) };
+    match text {
+        b"open" => {
+            OPEN.store(true, Ordering::SeqCst);
+            WAKES.fetch_add(1, Ordering::SeqCst);
+            let _ = sys::wake(PORTAL.load(Ordering::Relaxed), 7, u32::MAX);
+        }
+        b"shut" => OPEN.store(false, Ordering::SeqCst),
+        _ if r.count() <= 64 => match other(text) {
+            Ok(()) => {}
+            Err(_) => return forward(r),
+        },
+        _ => {}
+    }
+    Answer { head: Answer::make_head(op::TWRITE + 1, 0, r.count()), ..Answer::default() }
+}
+
+fn other(name: &[u8]) -> Result<()> {
+    let name = core::str::from_utf8(name).unwrap_or("");
+    let (file, name) = match name.strip_prefix("nest ") {
+        // The first of a row has nothing behind it.
+        Some("c0") => ("data", "c0"),
+        Some(name) => ("nest", name),
+        None => ("data", name),
+    };
+    let server = File::open(format!("/srv/{name}"), ORDWR)?;
+    fs::mount(&server, "/n", 0, "")?;
+    OTHER.store(File::open(format!("/n/{file}"), OREAD)?.into_fd(), Ordering::Relaxed);
+    Ok(())
+}
+
+extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u64, page: u64) -> ! {
+    let r = Request { head, fids, offset, session, payload, page };
+    let answer = match r.op() {
+        op::TATTACH => {
+            conduct(r.fid()).store(0, Ordering::Relaxed);
+            qid(op::TATTACH, 0)
+        }
+        op::TWALK => walk(&r),
+        op::TOPEN => qid(op::TOPEN, conduct(r.fid()).load(Ordering::Relaxed)),
+        op::TREAD => read(&r),
+        op::TWRITE => write(&r),
+        op::TCLUNK | op::TREMOVE | op::TFLUSH => plain(r.op()),
+        _ => error(Known::NotSupported),
+    };
+    loop {
+        let _ = sys::reply(&answer);
+        // A bad answer comes back; the caller is told, and this activation goes on with an honest one.
+        let _ = sys::reply(&error(Known::Io));
+    }
+}
+
+/// Starts an imp posted under a name: its process.
+pub(super) fn start(name: &str, activations: u32) -> Result<u32> {
+    portal::in_background(|| {
+        process::rfork(RFNAMEG)?;
+        let [read, write] = sys::pipe().ok_or_else(portolan::Error::last)?;
+        let _ = write;
+        PIPE.store(read, Ordering::Relaxed);
+        let portal = Portal::new(enter, &Limits { activations, flags: 0, stack: 0, reserved: 0 })?;
+        PORTAL.store(portal.file().fd(), Ordering::Relaxed);
+        portal.post(name)?;
+        Ok(portal)
+    })
+}
+
+/// Starts an imp and mounts it.
+pub(super) fn mounted(name: &str, at: &str, activations: u32) -> Result<u32> {
+    let pid = start(name, activations)?;
+    let server = File::open(format!("/srv/{name}"), ORDWR)?;
+    fs::mount(&server, at, 0, "")?;
+    Ok(pid)
+}
+
+/// Takes an imp's name off the board and ends it.
+pub(super) fn stop(name: &str, pid: u32) {
+    // A test may have ended it already.
+    let _ = fs::remove(format!("/srv/{name}"));
+    if let Ok(f) = File::open(format!("/proc/{pid}/ctl"), OWRITE) {
+        let _ = f.write_all(b"kill");
+    }
+}

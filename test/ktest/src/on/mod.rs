@@ -1,0 +1,149 @@
+//! The runner: which tests there are, how one is run, what must hold after it.
+
+mod call;
+mod file;
+mod imp;
+mod proc;
+
+use portolan::abi::error::Error as Known;
+use portolan::abi::file::{MCREATE, MREPL, OREAD, OWRITE, RFENVG, RFFDG, RFNAMEG, RFNOTEG, RFREND};
+use portolan::alloc::collections::BTreeMap;
+use portolan::alloc::format;
+use portolan::alloc::string::{String, ToString};
+use portolan::{Error, File, Result, fs, process, sys, time};
+
+/// A test, and what it is called.
+type Test = (&'static str, fn() -> Result<()>);
+
+/// How long a test may take. The machine may be emulated on a busy host.
+const LIMIT: u64 = 60_000_000_000;
+
+/// Fails a test with a reason unless a condition holds.
+macro_rules! check {
+    ($condition:expr, $($why:tt)+) => {
+        if !$condition {
+            return Err(portolan::Error::new(&portolan::alloc::format!($($why)+)));
+        }
+    };
+}
+use check;
+
+/// A call must fail with this error of the list.
+fn fails<T>(r: Result<T>, with: Known) -> Result<()> {
+    match r {
+        Err(e) if e.is(with) => Ok(()),
+        Err(e) => Err(Error::new(&format!("failed with {e:?} instead of {with:?}"))),
+        Ok(_) => Err(Error::new(&format!("succeeded instead of failing with {with:?}"))),
+    }
+}
+
+fn log(text: &str) {
+    if let Ok(f) = File::open("#log/log", OWRITE) {
+        // There is nobody else to tell.
+        let _ = f.write_all(text.as_bytes());
+    }
+}
+
+/// The kernel's counters that a test must leave as it found them.
+fn counters() -> Result<BTreeMap<String, u64>> {
+    let text = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
+    let falls = ["switches", "readied", "busy", "shootdowns"];
+    Ok(text
+        .lines()
+        .filter_map(|l| l.split_once(' '))
+        .filter(|(name, _)| !falls.contains(name))
+        .filter_map(|(name, n)| Some((name.to_string(), n.parse().ok()?)))
+        .collect())
+}
+
+/// What differs between two readings. Frames may be kept by caches of the kernel, within a bound.
+fn leaks(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> String {
+    let mut all = String::new();
+    for (name, was) in before {
+        let is = after.get(name).copied().unwrap_or(0);
+        let slack = if name == "frames" { 64 } else { 0 };
+        if is > was + slack {
+            all += &format!(" {name} {was} -> {is}");
+        }
+    }
+    all
+}
+
+fn run_one(test: &Test) -> core::result::Result<(), String> {
+    let before = counters().map_err(|e| e.to_string())?;
+    let pid = process::fork(RFFDG | RFENVG | RFNAMEG | RFNOTEG | RFREND).map_err(|e| e.to_string())?;
+    if pid == 0 {
+        let _ = sys::alarm(LIMIT);
+        match test.1() {
+            Ok(()) => sys::exits(b""),
+            Err(e) => sys::exits(e.words().as_bytes()),
+        }
+    }
+    let ended = process::wait_for(pid).map_err(|e| e.to_string())?;
+    // Whatever the test left running goes with its note group.
+    let _ = fs::write(format!("#proc/{pid}/notepg"), "kill");
+    if !ended.status.is_empty() {
+        return Err(ended.status);
+    }
+    // Ends are told before the last of a process is taken apart.
+    let mut left = String::new();
+    for _ in 0..100 {
+        left = leaks(&before, &counters().map_err(|e| e.to_string())?);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let _ = time::sleep(core::time::Duration::from_millis(20));
+    }
+    Err(format!("left behind:{left}"))
+}
+
+fn prefix() -> String {
+    let line = fs::read("#root/cmdline").unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    line.split_whitespace().find_map(|w| w.strip_prefix("ktest=")).unwrap_or("").to_string()
+}
+
+fn names() -> Result<()> {
+    fs::bind("#srv", "/srv", MREPL | MCREATE)?;
+    fs::bind("#proc", "/proc", MREPL)?;
+    fs::bind("#env", "/env", MREPL | MCREATE)?;
+    fs::bind("#sys", "/dev", MREPL)
+}
+
+fn all() -> Result<bool> {
+    names()?;
+    let prefix = prefix();
+    let (mut passed, mut failed) = (0, 0);
+    for test in [file::TESTS, proc::TESTS, call::TESTS].into_iter().flatten() {
+        if !test.0.starts_with(&prefix[..]) {
+            continue;
+        }
+        match run_one(test) {
+            Ok(()) => {
+                passed += 1;
+                log(&format!("ok {}\n", test.0));
+            }
+            Err(why) => {
+                failed += 1;
+                log(&format!("FAILED {}: {why}\n", test.0));
+            }
+        }
+    }
+    log(&format!("{passed} passed, {failed} failed\n"));
+    Ok(failed == 0 && passed > 0)
+}
+
+pub(crate) fn main() -> Result<()> {
+    let code = match all() {
+        Ok(true) => 16,
+        Ok(false) => 17,
+        Err(e) => {
+            log(&format!("ktest: {e}\n"));
+            17
+        }
+    };
+    File::open("#sys/power", OWRITE)?.write_all(format!("exit {code}").as_bytes())?;
+    // Nothing comes after that.
+    let _ = File::open("#sys/time", OREAD);
+    Ok(())
+}
