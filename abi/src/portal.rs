@@ -28,7 +28,7 @@
 //! | Rstat | | length | address of the record, 0 if in the page | | stat |
 //! | Rwrite | | count | | | |
 //! | Rerror | 0, or 1 + the code of an [`Error`](crate::error::Error) | length of words | address of the words, 0 if in the page | | words, without a length |
-//! | [`RWAIT`] | | | queue | seq | |
+//! | [`RWAIT`] | | | queue | | |
 //!
 //! In every request the head also holds the tag, w3 the session, w4 the address of the payload and w5 that of the
 //! message page. A fid belongs to its session: to a server the pair names the file.
@@ -55,7 +55,7 @@ pub mod op {
 }
 
 /// The answer that is none: park the caller on a queue, having changed nothing, and send the same request again
-/// after a `wake`; if the queue's sequence number has moved past `seq` meanwhile, at once.
+/// after a `wake`; at once if the portal had a `wake` since this request was sent.
 pub const RWAIT: u8 = 255;
 /// No fid: the afid of an attach without authentication.
 pub const NOFID: u32 = u32::MAX;
@@ -117,7 +117,7 @@ pub struct Answer {
     pub head: u64,
     /// Address, qid.path or queue.
     pub w1: u64,
-    /// Bits 0–31 qid.vers, 32–63 iounit; or the queue's sequence number.
+    /// Bits 0–31 qid.vers, 32–63 iounit.
     pub w2: u64,
     /// Not used yet; 0.
     pub w3: u64,

@@ -23,17 +23,18 @@ use core::sync::atomic::Ordering;
 /// How a call came back.
 enum Back {
     Done(Reply),
-    /// Wait on a queue while its number is not above this one, then ask again.
-    Wait(u64, u64),
+    /// Wait on a queue, then ask again.
+    Wait(u64),
 }
 
 /// Sends a request to a user-level server and waits for the answer: the session's function.
 pub fn domain_call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
     let Some(portal) = session.portal() else { return Err(Error::Nowhere.into()) };
     loop {
+        let wakes = portal.queues.wakes();
         match once(session, portal, m) {
             Ok(Back::Done(reply)) => return Ok(reply),
-            Ok(Back::Wait(queue, number)) => queue::wait(portal, queue, number)?,
+            Ok(Back::Wait(queue)) => queue::wait(portal, queue, wakes)?,
             Err(e) => return Err(failed(session, portal, e)),
         }
     }
@@ -104,7 +105,7 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
             me.pending.fetch_and(!INTERRUPT, Ordering::Relaxed);
             Err(e)
         }
-        Ok(_) if answer.op() == RWAIT => Ok(Back::Wait(answer.w1, answer.w2)),
+        Ok(_) if answer.op() == RWAIT => Ok(Back::Wait(answer.w1)),
         other => other.map(Back::Done),
     }
 }

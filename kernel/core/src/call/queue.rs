@@ -1,46 +1,48 @@
 //! Callers that a server made wait: parked on a queue of the portal until a wake, then the request is sent again.
 //!
-//! Queues are the server's numbers; the kernel keeps one count of wakes for each of 64 buckets of them. A server reads
-//! its own count of a bucket's wakes before it looks whether it can answer, and says it with its `Wait`: if a wake
-//! came in between, the kernel's count is higher, and the caller asks again at once.
+//! Queues are the server's numbers, in 64 buckets by their last bits. The kernel counts the wakes of a portal and notes
+//! the count when it enters a call: if a wake came while the server made up its mind to answer `Wait`, the caller asks
+//! again at once. So a server need not count, and no wake is lost.
 
 use super::portal::Portal;
 use crate::base::{Queue, Ref, Spin};
 use crate::msg::Result;
 use crate::thread::{self, Doing, Thread, Waiters, current_ref};
 use abi::error::Error;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Queue `q` is in bucket `q % BUCKETS`.
 const BUCKETS: usize = 64;
 
-struct Bucket {
-    /// Wakes so far.
-    number: u64,
-    waiters: Waiters,
-}
-
 /// The buckets of a portal. Each lock is taken alone.
-pub(crate) struct Buckets([Spin<Bucket>; BUCKETS]);
+pub(crate) struct Buckets {
+    /// Wakes so far, of all queues.
+    wakes: AtomicU64,
+    buckets: [Spin<Waiters>; BUCKETS],
+}
 
 impl Buckets {
     pub(crate) const fn new() -> Buckets {
-        Buckets([const { Spin::new(Bucket { number: 0, waiters: Queue::new() }) }; BUCKETS])
+        Buckets { wakes: AtomicU64::new(0), buckets: [const { Spin::new(Queue::new()) }; BUCKETS] }
     }
 
     #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
-    fn of(&self, queue: u64) -> &Spin<Bucket> {
-        &self.0[queue as usize & (BUCKETS - 1)]
+    fn of(&self, queue: u64) -> &Spin<Waiters> {
+        &self.buckets[queue as usize & (BUCKETS - 1)]
+    }
+
+    /// The count of wakes, to be noted before a call enters the server.
+    #[inline]
+    pub(super) fn wakes(&self) -> u64 {
+        self.wakes.load(Ordering::SeqCst)
     }
 
     /// The server is gone: everybody asks again and is told.
     pub(crate) fn wake_all(&self) {
-        for bucket in &self.0 {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        for bucket in &self.buckets {
             loop {
-                let mut b = bucket.lock();
-                b.number = b.number.wrapping_add(1);
-                let next = b.waiters.pop();
-                drop(b);
+                let next = bucket.lock().pop();
                 let Some(t) = next else { break };
                 Thread::unpark(&t);
             }
@@ -50,7 +52,7 @@ impl Buckets {
     fn wake(&self, queue: u64, n: u64) -> u64 {
         let mut woken = 0u64;
         while woken < n {
-            let next = self.of(queue).lock().waiters.take(|t| t.queue.load(Ordering::Relaxed) == queue);
+            let next = self.of(queue).lock().take(|t| t.queue.load(Ordering::Relaxed) == queue);
             let Some(t) = next else { break };
             Thread::unpark(&t);
             woken = woken.saturating_add(1);
@@ -59,26 +61,26 @@ impl Buckets {
     }
 }
 
-/// Parks the current thread on a queue if no wake has come since `number`.
+/// Parks the current thread on a queue if the count of wakes is still `wakes`.
 #[inline(never)]
-pub(super) fn wait(portal: &Ref<Portal>, queue: u64, number: u64) -> Result<()> {
+pub(super) fn wait(portal: &Ref<Portal>, queue: u64, wakes: u64) -> Result<()> {
     let me = current_ref();
     me.queue.store(queue, Ordering::Relaxed);
     let bucket = portal.queues.of(queue);
     {
-        let mut b = bucket.lock();
-        if b.number > number {
-            // An interrupted caller must not ask for ever, whatever numbers the server says.
+        let mut waiters = bucket.lock();
+        if portal.queues.wakes() != wakes {
+            // A caller that is interrupted asks no more, however often the server wakes.
             return thread::interrupted(&me);
         }
-        b.waiters.push(me.clone());
+        waiters.push(me.clone());
     }
     if portal.closed() {
-        bucket.lock().waiters.remove(&me);
+        bucket.lock().remove(&me);
         return Err(Error::Died.into());
     }
     let waited = thread::wait(Doing::Queue, u64::MAX);
-    let still = bucket.lock().waiters.remove(&me).is_some();
+    let still = bucket.lock().remove(&me).is_some();
     if waited.is_err() && !still {
         // The wake that came is not used here: the next gets it.
         portal.queues.wake(queue, 1);
@@ -88,9 +90,6 @@ pub(super) fn wait(portal: &Ref<Portal>, queue: u64, number: u64) -> Result<()> 
 
 /// Lets up to `n` callers parked on a queue ask again: how many there were.
 pub fn wake(portal: &Portal, queue: u64, n: u64) -> u64 {
-    {
-        let mut b = portal.queues.of(queue).lock();
-        b.number = b.number.wrapping_add(1);
-    }
+    portal.queues.wakes.fetch_add(1, Ordering::SeqCst);
     portal.queues.wake(queue, n)
 }
