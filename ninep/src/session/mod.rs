@@ -1,7 +1,7 @@
 //! Sessions of both ends, without input, output or clock: frames in, decisions and bytes out.
 //!
 //! [`Server`] tells which requests may start now and which of its own answers to send; [`Client`] makes requests
-//! out of messages and matches answers to them. Both keep the order of requests by [`mod@order`], and agree on
+//! out of messages and matches answers to them. Both keep the order of requests by one queue for each fid, and agree on
 //! the protocol by [`version`]. They need tables whose size depends on the peer, bounded by the owner's limits, so
 //! they live behind the crate's feature `alloc`; the codec does not.
 //!
