@@ -100,20 +100,25 @@ pub struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
+    #[inline]
     /// A sink for up to `limit` bytes. With `lends` it keeps a single piece instead of copying it.
     pub fn new(room: &'a mut dyn Room, limit: usize, lends: bool) -> Sink<'a> {
         Sink { room, limit, len: 0, lends, piece: None }
     }
 
     /// How many bytes may still come.
+    #[inline]
     pub fn left(&self) -> usize {
         self.limit - self.len
     }
 
     /// Takes bytes, as many as there is room for, by copying them.
+    #[inline]
     pub fn bytes(&mut self, data: &[u8]) -> Result<()> {
         let data = data.get(..self.left()).unwrap_or(data);
-        self.settle()?;
+        if self.piece.is_some() {
+            self.settle()?;
+        }
         self.room.put(data)?;
         self.len += data.len();
         Ok(())
@@ -126,6 +131,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Takes `len` bytes of a page.
+    #[inline]
     pub fn page(&mut self, page: &Shared<Page>, at: usize, len: usize) -> Result<()> {
         let len = len.min(self.left());
         let data = page.get(at..at + len).ok_or(Error::BadOffset)?;
@@ -154,6 +160,7 @@ impl<'a> Sink<'a> {
         self.lend(Held::Nothing, 0, len, data)
     }
 
+    #[inline]
     fn worth_lending(&self, len: usize) -> bool {
         self.lends && self.len == 0 && len >= SMALL
     }
@@ -164,6 +171,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    #[cold]
     /// More data comes, so a piece that was kept has to be copied before it.
     fn settle(&mut self) -> Result<()> {
         match self.piece.take() {
@@ -172,6 +180,7 @@ impl<'a> Sink<'a> {
         }
     }
 
+    #[inline]
     /// How many bytes came, and where: `None` if they are in the room. `held` then keeps them alive.
     pub fn finish(self, held: &mut Held) -> (usize, Option<u64>) {
         match self.piece {

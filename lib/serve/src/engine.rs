@@ -9,7 +9,7 @@ use abi::error::Error;
 use abi::file::{DMAPPEND, DMDIR, DMEXCL, DMTMP, NOCHANGE32, NOCHANGE64, QTAUTH, Qid};
 use abi::limit;
 use abi::portal::NOFID;
-use alloc::vec::Vec;
+use alloc::string::String;
 use ninep::{Names, Stat};
 use sync::{Lock, Shared};
 
@@ -318,10 +318,10 @@ fn make_user(uname: &str) -> Result<User> {
     if uname.len() > limit::USER {
         return Err(Fail::Error(Error::NoUser));
     }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(uname.len())?;
-    bytes.extend_from_slice(uname.as_bytes());
-    Ok(Shared::try_new(bytes)?)
+    let mut name = String::new();
+    name.try_reserve_exact(uname.len())?;
+    name.push_str(uname);
+    Ok(Shared::try_new(name)?)
 }
 
 fn unopened<S: Server>(node: S::Node, user: User, qid: Qid) -> Result<Shared<Fid<S>>> {

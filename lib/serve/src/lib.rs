@@ -27,6 +27,7 @@ pub mod perm;
 pub mod portal;
 mod server;
 mod table;
+pub mod tree;
 pub mod wire;
 
 pub use abi::error::Error;

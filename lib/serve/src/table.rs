@@ -7,6 +7,7 @@
 
 use crate::{Ctx, Fail, Mode, Result, Server, Wake};
 use abi::error::Error;
+use alloc::string::String;
 use alloc::vec::Vec;
 use sync::{Lock, Shared};
 
@@ -32,7 +33,7 @@ impl<'a, S: Server> At<'a, S> {
 }
 
 /// A user's name as all fids of an attach share it.
-pub(crate) type User = Shared<Vec<u8>>;
+pub(crate) type User = Shared<String>;
 
 /// What a fid names. Open or not is decided when it is made: opening replaces it.
 pub(crate) struct Fid<S: Server> {
@@ -47,8 +48,9 @@ pub(crate) struct Fid<S: Server> {
 }
 
 impl<S: Server> Fid<S> {
+    #[inline]
     pub(crate) fn user(&self) -> &str {
-        core::str::from_utf8(&self.user).unwrap_or_default()
+        &self.user
     }
 }
 
@@ -240,5 +242,94 @@ impl<S: Server> Part<S> {
                 hole = at;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::file::Qid;
+    use std::collections::BTreeMap;
+
+    struct Nothing;
+    impl Server for Nothing {
+        type Node = u64;
+        fn qid(&self, _: &u64) -> Qid {
+            Qid::default()
+        }
+    }
+
+    fn fid(node: u64) -> Result<Shared<Fid<Nothing>>> {
+        let user = Shared::try_new(String::new())?;
+        let place = Lock::default();
+        Ok(Shared::try_new(Fid { node, user, dir: false, auth: false, mode: None, place })?)
+    }
+
+    #[test]
+    fn random_operations_do_what_a_map_does() {
+        let table = Table::<Nothing>::new(2, 300).unwrap();
+        let mut model = BTreeMap::new();
+        let mut random = 88172645463325252_u64;
+        let mut next = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 20) % n
+        };
+        for step in 0..60_000 {
+            // Few sessions, and fids that are close together or far apart.
+            let (session, number) = (next(4), (next(200) * [1, 1 << 20][next(2) as usize]) as u32);
+            match next(8) {
+                0..=3 => {
+                    let full = model.keys().filter(|k: &&(u64, u32)| k.0 % 2 == session % 2).count() >= 300;
+                    let put = table.insert(session, number, fid(step).unwrap());
+                    if model.contains_key(&(session, number)) {
+                        assert_eq!(put, Err(Fail::Error(Error::FidInUse)));
+                    } else if full {
+                        assert_eq!(put, Err(Fail::Error(Error::NoPort)));
+                    } else {
+                        assert_eq!(put, Ok(()));
+                        model.insert((session, number), step);
+                    }
+                }
+                4 | 5 => {
+                    let taken = table.take(session, number).ok().map(|f| f.node);
+                    assert_eq!(taken, model.remove(&(session, number)));
+                }
+                6 if next(400) == 0 => {
+                    let mut all = Vec::new();
+                    loop {
+                        let (mut from, before) = (usize::MAX, all.len());
+                        while let Some(f) = table.take_below(session, &mut from) {
+                            all.push(f.node);
+                        }
+                        if all.len() == before {
+                            break;
+                        }
+                    }
+                    all.sort_unstable();
+                    let mut expected: Vec<u64> =
+                        model.iter().filter(|(k, _)| k.0 == session).map(|(_, n)| *n).collect();
+                    expected.sort_unstable();
+                    assert_eq!(all, expected);
+                    model.retain(|k, _| k.0 != session);
+                }
+                _ => {
+                    let found = table.get(session, number).ok().map(|f| f.node);
+                    assert_eq!(found, model.get(&(session, number)).copied());
+                }
+            }
+            assert_eq!(table.len(), model.len());
+        }
+    }
+
+    #[test]
+    fn of_two_who_open_a_fid_at_once_one_wins() {
+        let table = Table::<Nothing>::new(1, 8).unwrap();
+        table.insert(1, 5, fid(0).unwrap()).unwrap();
+        let old = table.get(1, 5).unwrap();
+        table.replace(1, 5, &old, fid(1).unwrap()).unwrap();
+        assert_eq!(table.replace(1, 5, &old, fid(2).unwrap()), Err(Fail::Error(Error::UnknownFid)));
+        assert_eq!(table.get(1, 5).unwrap().node, 1);
     }
 }
