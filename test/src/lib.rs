@@ -14,6 +14,7 @@ mod host_codec_cost;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
 mod host_con9_foreign;
+mod host_con9_gate;
 mod host_con9_memory;
 mod host_con9_portal;
 mod host_con9_tcp;
@@ -31,6 +32,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
     short("host_con9_foreign", 600, host_con9_foreign::run),
+    short("host_con9_gate", 120, host_con9_gate::run),
     short("host_con9_memory", 120, host_con9_memory::run),
     short("host_con9_portal", 120, host_con9_portal::run),
     short("host_con9_tcp", 300, host_con9_tcp::run),

@@ -379,8 +379,12 @@ impl Conn {
             Some(tag) => self.pending.iter().position(|(t, _)| *t == tag),
             None => (!self.pending.is_empty()).then_some(0),
         };
+        // After `none@TAG` an answer may still be asked for.
+        let known = |tag: &u16| self.outstanding.contains(tag) || self.come.iter().any(|m| m.tag == *tag);
+        let late = tag.filter(known);
         match at.and_then(|at| self.pending.remove(at)) {
             Some((tag, _)) => Ok(Some(tag)),
+            None if late.is_some() => Ok(late),
             None if may_close => Ok(None),
             None => Err("no request waits for this answer".into()),
         }
