@@ -139,6 +139,22 @@ fn fids_come_back_when_an_answer_ends_them() {
 }
 
 #[test]
+fn a_fid_is_not_reused_while_requests_behind_its_failed_walk_are_in_flight() {
+    let mut c = ready("9P2000.order");
+    let (root, fid) = (c.fid().unwrap(), c.fid().unwrap());
+    walk(&mut c, root, fid);
+    c.submit(&Tmsg::Topen { fid, mode: 0 }).unwrap();
+    c.submit(&Tmsg::Tclunk { fid }).unwrap();
+    hear(&mut c, "Rerror tag 0 ename no").unwrap();
+    assert_ne!(c.fid(), Some(fid));
+    hear(&mut c, "Rerror tag 1 ename 'unknown fid'").unwrap();
+    assert_ne!(c.fid(), Some(fid));
+    hear(&mut c, "Rerror tag 2 ename 'unknown fid'").unwrap();
+    assert_eq!(c.fid(), Some(fid), "and then once only");
+    assert_ne!(c.fid(), Some(fid));
+}
+
+#[test]
 fn nonsense_is_a_bad_reply_and_harms_only_its_request() {
     let mut c = ready("9P2000.order");
     c.submit(&Tmsg::Tread { fid: 0, offset: 0, count: 3 }).unwrap();
@@ -181,6 +197,8 @@ fn other_dialects_are_spoken_to_their_servers() {
     assert_eq!(c.output().len(), attach.size(), "the second waits for the first");
     let n = l::Rmsg::Rlerror { ecode: 13 }.encode(0, &mut room).unwrap();
     assert_eq!(c.receive(&room[..n]), Ok(ClientEvent::Answer(ticket, l::Rmsg::Rlerror { ecode: 13 })));
+    let n = l::Rmsg::Rlerror { ecode: 9 }.encode(1, &mut room).unwrap();
+    c.receive(&room[..n]).unwrap();
     assert_eq!(c.fid(), Some(fid), "the attach failed");
 
     // One that speaks something else is refused, and so is one whose error is of the dialect.

@@ -10,10 +10,10 @@
 use super::order::Order;
 use super::version;
 use crate::frame::Message;
-use crate::{Ask, Dialect, Effect, Error, Fid, NOFID, NOTAG, Plain, Rmsg, Tag, Tmsg, frame};
+use crate::{Ask, Dialect, Effect, Error, Fid, NOFID, NOTAG, Plain, Rmsg, Tag, Tmsg, Touches, frame};
 use abi::error::Error as Reason;
 use abi::portal::op;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
@@ -93,9 +93,18 @@ struct Request {
 /// Numbers for fids.
 #[derive(Debug, Default)]
 struct Fids {
-    used: BTreeSet<Fid>,
+    /// Fids in use. One that has ended stays while requests that name it are in flight: what is sent after a walk that
+    /// fails, up to the clunk, must not meet the fid's next owner.
+    used: BTreeMap<Fid, Use>,
     free: Vec<Fid>,
     next: Fid,
+}
+
+#[derive(Debug, Default)]
+struct Use {
+    /// Requests in flight that name the fid.
+    requests: usize,
+    ended: bool,
 }
 
 impl<D: Dialect> Client<D> {
@@ -155,13 +164,13 @@ impl<D: Dialect> Client<D> {
                 fid
             }
         };
-        self.fids.used.insert(fid);
+        self.fids.used.insert(fid, Use::default());
         Some(fid)
     }
 
     /// Gives back a fid that no message has named.
     pub fn forget(&mut self, fid: Fid) {
-        self.fids.give_back(fid);
+        self.fids.end(fid);
     }
 
     /// Submits a request: it goes to the output, now or when what it depends on has been answered.
@@ -188,6 +197,7 @@ impl<D: Dialect> Client<D> {
         } else {
             request.held = message;
         }
+        self.fids.enter(&effect.touches);
         self.tags.insert(tag, id);
         self.requests.insert(id, request);
         Ok(Ticket(id))
@@ -202,7 +212,7 @@ impl<D: Dialect> Client<D> {
         }
         if request.waits > 0 {
             if let Some(fid) = request.effect.creates {
-                self.fids.give_back(fid);
+                self.fids.end(fid);
             }
             self.end(ticket.0);
             return Ok(true);
@@ -318,8 +328,9 @@ impl<D: Dialect> Client<D> {
             self.tags.remove(&tag);
         }
         if let Some(fid) = request.freed {
-            self.fids.give_back(fid);
+            self.fids.end(fid);
         }
+        self.fids.leave(&request.effect.touches);
         if self.ordered {
             return;
         }
@@ -362,8 +373,37 @@ fn encoded<'a>(t: &impl Message<'a>, tag: Tag, msize: u32) -> Result<Vec<u8>, Re
 }
 
 impl Fids {
-    fn give_back(&mut self, fid: Fid) {
-        if self.used.remove(&fid) {
+    /// A request that names these fids is in flight from now on.
+    fn enter(&mut self, touches: &Touches) {
+        for (fid, _) in touches.iter().flatten() {
+            if let Some(used) = self.used.get_mut(fid) {
+                used.requests = used.requests.saturating_add(1);
+            }
+        }
+    }
+
+    /// A request that names these fids has ended.
+    fn leave(&mut self, touches: &Touches) {
+        for (fid, _) in touches.iter().flatten() {
+            if let Some(used) = self.used.get_mut(fid) {
+                used.requests = used.requests.saturating_sub(1);
+            }
+            self.settle(*fid);
+        }
+    }
+
+    /// The server does not know the fid any more, or never did.
+    fn end(&mut self, fid: Fid) {
+        if let Some(used) = self.used.get_mut(&fid) {
+            used.ended = true;
+        }
+        self.settle(fid);
+    }
+
+    /// Frees a fid that has ended and is in no request.
+    fn settle(&mut self, fid: Fid) {
+        if self.used.get(&fid).is_some_and(|used| used.ended && used.requests == 0) {
+            self.used.remove(&fid);
             self.free.push(fid);
         }
     }
