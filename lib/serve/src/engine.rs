@@ -146,7 +146,7 @@ impl<S: Server> Engine<S> {
             return Err(Fail::Error(Error::IsDir));
         }
         let opened = self.server.open(&at.ctx(old.user()), &old.node, mode)?;
-        self.opened(at, fid, &old, opened, mode)
+        self.opened(&at, fid, &old, opened, mode)
     }
 
     /// Tcreate: makes a file in the directory that the fid names, which then names the file.
@@ -166,14 +166,19 @@ impl<S: Server> Engine<S> {
         if perm & DMDIR != 0 && !mode.only_reads() {
             return Err(Fail::Error(Error::IsDir));
         }
-        let opened = self.server.create(&at.ctx(old.user()), &old.node, name, perm, mode)?;
-        self.opened(at, fid, &old, opened, mode)
+        let cx = at.ctx(old.user());
+        let opened = self.server.create(&cx, &old.node, name, perm, mode)?;
+        let node = opened.node.clone();
+        self.opened(&at, fid, &old, opened, mode).inspect_err(|_| {
+            // The client must not find a file that it was told it didn't get.
+            let _ = self.server.remove(&cx, &node);
+        })
     }
 
     /// The fid is open from now on, or the server's work is undone.
     fn opened(
         &self,
-        at: At<'_, S>,
+        at: &At<'_, S>,
         fid: u32,
         old: &Shared<Fid<S>>,
         opened: Opened<S::Node>,

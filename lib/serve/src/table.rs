@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 use sync::{Lock, Shared};
 
 /// Where a request comes from.
-#[derive(Clone, Copy)]
 pub struct At<'a, S: Server> {
     /// The fids it can name.
     pub table: &'a Table<S>,
@@ -250,6 +249,7 @@ mod tests {
     use super::*;
     use abi::file::Qid;
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry as Slot;
 
     struct Nothing;
     impl Server for Nothing {
@@ -283,13 +283,13 @@ mod tests {
                 0..=3 => {
                     let full = model.keys().filter(|k: &&(u64, u32)| k.0 % 2 == session % 2).count() >= 300;
                     let put = table.insert(session, number, fid(step).unwrap());
-                    if model.contains_key(&(session, number)) {
-                        assert_eq!(put, Err(Fail::Error(Error::FidInUse)));
-                    } else if full {
-                        assert_eq!(put, Err(Fail::Error(Error::NoPort)));
-                    } else {
-                        assert_eq!(put, Ok(()));
-                        model.insert((session, number), step);
+                    match model.entry((session, number)) {
+                        Slot::Occupied(_) => assert_eq!(put, Err(Fail::Error(Error::FidInUse))),
+                        Slot::Vacant(_) if full => assert_eq!(put, Err(Fail::Error(Error::NoPort))),
+                        Slot::Vacant(slot) => {
+                            assert_eq!(put, Ok(()));
+                            slot.insert(step);
+                        }
                     }
                 }
                 4 | 5 => {
