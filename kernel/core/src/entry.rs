@@ -12,7 +12,7 @@ use crate::sched;
 use crate::syscall;
 use crate::thread::{AFTER, After, KILL, NOTE, REAP, STOP, Thread, current, current_ref, park};
 use abi::note::{Frame, TRAP};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// What a system call leaves: both words come back in registers.
 #[derive(Clone, Copy, Debug)]
@@ -255,17 +255,51 @@ impl Words {
     }
 }
 
-/// Makes this CPU's scheduler: each CPU calls it once, the first one first. Afterwards [`idle`] runs what is ready.
-pub fn start_cpu() -> crate::msg::Result<()> {
-    sched::start(machine::cpu())?;
-    if machine::cpu() == 0 {
-        let reaper = sched::kernel_thread()?;
-        Thread::start(&reaper, call::reap::run, 0);
-    }
-    Ok(())
+/// An interrupt of a device.
+pub fn irq(line: usize) {
+    crate::tree::hw::fired(line);
 }
 
-/// The rest of this CPU's life.
-pub fn idle() -> ! {
+/// The first CPU has made what all need.
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// The kernel of one CPU. Each calls it once; the first makes what all need and starts the first process.
+pub fn boot() -> ! {
+    if machine::cpu() == 0 {
+        if let Err(why) = boot_first() {
+            let words = match why {
+                crate::msg::Fail::Known(e) => e.text(),
+                _ => "server's error",
+            };
+            ["kernel panic: no first process: ", words, "\n"].iter().for_each(|t| say(t.as_bytes()));
+            machine::power_off(PANIC);
+        }
+        READY.store(true, Ordering::Release);
+    } else {
+        while !READY.load(Ordering::Acquire) {
+            machine::relax();
+        }
+        // Without memory for its idle thread a CPU stays out of it.
+        if sched::start(machine::cpu()).is_err() {
+            loop {
+                machine::idle();
+            }
+        }
+    }
     sched::run_idle()
+}
+
+/// Exit code of a kernel that gave up.
+const PANIC: u8 = 0x2a;
+
+fn boot_first() -> crate::msg::Result<()> {
+    proc::init()?;
+    sched::start(0)?;
+    let reaper = sched::kernel_thread()?;
+    Thread::start(&reaper, call::reap::run, 0);
+    proc::start_first()
+}
+
+fn say(bytes: &[u8]) {
+    bytes.iter().for_each(|&b| machine::debug(b));
 }

@@ -128,6 +128,11 @@ impl Session {
         counters::FIDS.down();
     }
 
+    /// Is it the session of unassigned ports?
+    pub fn is_nowhere(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == NOWHERE
+    }
+
     /// Is it a session of a tree of the kernel?
     #[inline]
     pub fn is_tree(&self) -> bool {

@@ -59,6 +59,24 @@ impl<T> Ref<T> {
         this.object.as_ptr() as usize
     }
 
+    /// The object, if this was the last reference to it.
+    pub fn into_inner(this: Ref<T>) -> Option<T> {
+        let object = this.object;
+        core::mem::forget(this);
+        // SAFETY: this Ref was counted, so the object lives until the count that it held is given back.
+        if unsafe { object.as_ref() }.count.fetch_sub(1, Ordering::Release) != 1 {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        // SAFETY: the count was one: nobody else can reach the object. Its value is moved out, so that only the memory
+        // is left to give back, which came from `alloc` with this layout.
+        unsafe {
+            let value = (&raw const (*object.as_ptr()).value).read();
+            dealloc(object.as_ptr().cast(), Layout::new::<Object<T>>());
+            Some(value)
+        }
+    }
+
     /// The value's address, with the reference in it: to be given back by [`Ref::from_raw`].
     pub fn into_raw(this: Ref<T>) -> *const T {
         let object = this.object.as_ptr();

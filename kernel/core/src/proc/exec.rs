@@ -5,11 +5,13 @@
 use crate::base::{Bytes, List, Ref};
 use crate::machine::{self, Rights};
 use crate::mem::elf::{self, ReadAt};
-use crate::mem::{Space, space::Use};
+use crate::mem::{Space, archive, space::Use};
 use crate::msg::Result;
-use crate::thread::{After, Thread};
+use crate::name::ops;
+use crate::thread::{After, Thread, current};
 use abi::error::Error;
-use abi::limit::{ARGS, STACK, STACK_TOP};
+use abi::file::OEXEC;
+use abi::limit::{ARGS, INTERPRETERS, STACK, STACK_TOP};
 
 /// A program in memory, ready to start.
 pub struct Program {
@@ -24,7 +26,7 @@ pub struct Program {
     /// How many arguments, and where their array is.
     pub args: [u64; 2],
     /// The arguments with spaces between, for `/proc`.
-    shown: Bytes,
+    pub(super) shown: Bytes,
 }
 
 impl Program {
@@ -67,6 +69,74 @@ fn push_args(space: &Space, args: &[Bytes]) -> Result<(u64, u64)> {
     Ok((base, base))
 }
 
+/// Longest first line of an interpreted file.
+const LINE: usize = 256;
+
+/// Loads the program of a path, or the interpreter that its first line names after `#!`.
+pub fn open_program(path: Bytes, args: List<Bytes>) -> Result<Program> {
+    let scope = current().proc.scope();
+    let (mut path, mut args) = (path, args);
+    let mut name = Bytes::new(last(&path))?;
+    for depth in 0..=INTERPRETERS {
+        let chan = ops::open(&scope, &path, OEXEC)?;
+        let mut line = [0; LINE];
+        let n = chan.read_kernel(&mut line, 0)?;
+        let line = line.get(..n.min(LINE)).unwrap_or(&[]);
+        let Some(rest) = line.strip_prefix(b"#!") else {
+            if depth > 0 {
+                name = Bytes::new(last(&path))?;
+            }
+            return Program::load(&name, &args, &mut |at, to| chan.read_kernel(to, at));
+        };
+        (path, args) = interpreter(rest, &path, &args)?;
+    }
+    Err(Error::BadExec.into())
+}
+
+/// The first line after `#!`: the interpreter, what stands after it, the file, and the arguments but the first.
+fn interpreter(rest: &[u8], file: &[u8], args: &List<Bytes>) -> Result<(Bytes, List<Bytes>)> {
+    let end = rest.iter().position(|&b| b == b'\n').ok_or(Error::BadExec)?;
+    let line = rest.get(..end).unwrap_or(&[]);
+    let mut words = line.split(|b| b" \t\r".contains(b)).filter(|w| !w.is_empty());
+    let path = words.next().ok_or(Error::BadExec)?;
+    let mut new = List::new();
+    for word in core::iter::once(path).chain(words).chain(core::iter::once(file)) {
+        new.push(Bytes::new(word)?)?;
+    }
+    for a in args.iter().skip(1) {
+        new.push(Bytes::new(a)?)?;
+    }
+    Ok((Bytes::new(path)?, new))
+}
+
+/// The last element of a path.
+fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').find(|e| !e.is_empty()).unwrap_or(path)
+}
+
+/// A word of the boot command line, `name=value`.
+pub(super) fn boot_word(name: &[u8]) -> Option<&'static [u8]> {
+    let words = machine::command_line().split(|b| b.is_ascii_whitespace());
+    words.filter_map(|w| w.strip_prefix(name)?.strip_prefix(b"=")).next()
+}
+
+/// Starts the first process: the member of the boot archive that the word `init=` names, `init` without it.
+pub fn start_first() -> Result<()> {
+    let name = boot_word(b"init").unwrap_or(b"init");
+    let bytes = archive::find(machine::archive(), name).ok_or(Error::NotExist)?;
+    let mut args = List::new();
+    args.push(Bytes::new(last(name))?)?;
+    let program = Program::load(last(name), &args, &mut |at, to| {
+        let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or(&[]);
+        let n = from.len().min(to.len());
+        if let (Some(t), Some(f)) = (to.get_mut(..n), from.get(..n)) {
+            t.copy_from_slice(f);
+        }
+        Ok(n)
+    })?;
+    super::spawn(program, super::Groups::new()?, super::names::owner()?).map(drop)
+}
+
 /// Makes the current process run a program from the end of this system call on.
 pub fn replace(me: &Thread, program: Program) -> Result<()> {
     if me.act.is_some() {
@@ -75,6 +145,7 @@ pub fn replace(me: &Thread, program: Program) -> Result<()> {
     }
     let proc = &me.proc;
     proc.close_portals();
+    proc.ports().exec();
     proc.notes.lock().reset();
     *proc.name.lock() = program.name;
     *proc.args.lock() = program.shown;

@@ -3,6 +3,7 @@
 use super::{Proc, table};
 use crate::base::Ref;
 use crate::call;
+use crate::machine;
 use crate::msg::Result;
 use crate::sched;
 use crate::thread::{self, Doing, KILL, Thread, current_ref};
@@ -40,7 +41,11 @@ pub fn die() -> ! {
     sched::charge_now();
     // Nothing of the process's memory is used any more.
     let space = proc.space.lock().take();
-    drop(space);
+    if let Some(space) = space {
+        machine::leave(space.root());
+        me.set_root(machine::kernel_root());
+        drop(space);
+    }
     tell_parent(&proc);
     proc.thread.lock().take();
     drop(proc);

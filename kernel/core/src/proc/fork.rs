@@ -6,10 +6,14 @@ use crate::base::{Bytes, Ref};
 use crate::machine;
 use crate::mem::Space;
 use crate::msg::Result;
+use crate::name::{Chan, Ns, Place, Ports};
 use crate::sched;
 use crate::thread::{NORMAL, Stack, Thread, current};
+use crate::tree::{self, Env};
 use abi::error::Error;
-use abi::file::{RFMEM, RFNOTEG, RFNOWAIT, RFPROC, RFREND};
+use abi::file::{
+    RFCENVG, RFCFDG, RFCNAMEG, RFENVG, RFFDG, RFMEM, RFNAMEG, RFNOMNT, RFNOTEG, RFNOWAIT, RFPROC, RFREND,
+};
 use abi::note::Frame;
 use core::sync::atomic::Ordering;
 
@@ -20,12 +24,27 @@ pub struct Groups {
     pub rendezvous: Ref<Rendezvous>,
     /// With whom it gets notes.
     pub notes: Ref<NoteGroup>,
+    /// Its descriptors.
+    pub ports: Ref<Ports>,
+    /// Its environment.
+    pub env: Ref<Env>,
+    /// Its mount table.
+    pub ns: Ref<Ns>,
+    /// Its working directory, which is always its own.
+    pub dot: Ref<Place>,
 }
 
 impl Groups {
     /// Groups of its own.
     pub fn new() -> Result<Groups> {
-        Ok(Groups { rendezvous: Rendezvous::new()?, notes: NoteGroup::new()? })
+        Ok(Groups {
+            rendezvous: Rendezvous::new()?,
+            notes: NoteGroup::new()?,
+            ports: Ports::new(Chan::nowhere()?)?,
+            env: Env::new()?,
+            ns: Ns::new()?,
+            dot: tree::root()?,
+        })
     }
 
     /// What rfork with these flags leaves of them.
@@ -36,6 +55,21 @@ impl Groups {
         }
         if flags & RFNOTEG != 0 {
             g.notes = NoteGroup::new()?;
+        }
+        if flags & RFFDG != 0 {
+            g.ports = g.ports.copy()?;
+        } else if flags & RFCFDG != 0 {
+            g.ports = g.ports.fresh()?;
+        }
+        if flags & RFENVG != 0 {
+            g.env = g.env.copy()?;
+        } else if flags & RFCENVG != 0 {
+            g.env = Env::new()?;
+        }
+        if flags & RFNAMEG != 0 {
+            g.ns = g.ns.copy()?;
+        } else if flags & RFCNAMEG != 0 {
+            g.ns = Ns::new()?;
         }
         Ok(g)
     }
@@ -52,14 +86,24 @@ pub fn fork(me: &Thread, frame: &Frame, flags: u32, sp: u64) -> Result<u64> {
         if flags & (RFMEM | RFNOWAIT) != 0 {
             return Err(Error::BadArg.into());
         }
-        me.proc.set_groups(|g| *g = groups);
+        let mut old = None;
+        me.proc.set_groups(|g| old = Some(core::mem::replace(g, groups)));
+        // The old ones go with no lock held.
+        drop(old);
+        if flags & RFNOMNT != 0 {
+            me.proc.give_up_trees(tree::ALL);
+        }
         return Ok(0);
     }
     let space = me.proc.space().ok_or(Error::Died)?;
     let space = if flags & RFMEM != 0 { space } else { Ref::new(space.copy()?)? };
-    let child = Proc::new(table::number(), Some(space.clone()), Some(groups), me.proc.user())?;
+    let child = Proc::new(table::number(), Some(space.clone()), Some(groups), me.proc.user_name())?;
     *child.name.lock() = Bytes::new(&me.proc.name.lock())?;
     *child.args.lock() = Bytes::new(&me.proc.args.lock())?;
+    child.trees.store(me.proc.trees(), Ordering::Relaxed);
+    if flags & RFNOMNT != 0 {
+        child.give_up_trees(tree::ALL);
+    }
     let mut first = *frame;
     machine::set_result(&mut first, 0);
     if sp != 0 {
@@ -106,20 +150,14 @@ extern "C" fn begin(_: usize) -> ! {
 }
 
 /// Starts a program as a process of its own, without parent: the first one.
-pub fn spawn(
-    program: super::Program,
-    groups: Groups,
-    user: &[u8],
-    pc: u64,
-    sp: u64,
-    args: [u64; 2],
-) -> Result<Ref<Proc>> {
+pub fn spawn(program: super::Program, groups: Groups, user: Ref<Bytes>) -> Result<Ref<Proc>> {
     let space = program.space;
-    let proc = Proc::new(table::number(), Some(space.clone()), Some(groups), Ref::new(Bytes::new(user)?)?)?;
+    let proc = Proc::new(table::number(), Some(space.clone()), Some(groups), user)?;
     *proc.name.lock() = program.name;
+    *proc.args.lock() = program.shown;
     let mut first = Frame::default();
-    let [a, b] = args;
-    machine::call_handler(&mut first, pc, sp, [a, b, 0]);
+    let [a, b] = program.args;
+    machine::call_handler(&mut first, program.pc, program.sp, [a, b, 0]);
     launch(&proc, &space, first, NORMAL, None)?;
     Ok(proc)
 }

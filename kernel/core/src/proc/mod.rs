@@ -10,16 +10,18 @@ mod exec;
 mod exit;
 mod fork;
 mod meet;
+mod names;
 mod note;
 mod table;
 
-pub use exec::{Program, replace};
+pub use exec::{Program, open_program, replace, start_first};
 pub use exit::{await_child, die, exit, kill};
 pub(crate) use fork::kernel_proc;
 pub use fork::{Groups, fork, spawn};
 pub use meet::{Rendezvous, rendezvous, semacquire, semrelease};
+pub(crate) use names::init;
 pub use note::{NoteGroup, deliver_notes, noted, notify, post, post_group, takes_notes};
-pub use table::{each, find};
+pub use table::{each, find, next};
 
 use crate::base::{Bytes, Link, Linked, List, Queue, Ref, Spin};
 use crate::call::Portal;
@@ -29,7 +31,7 @@ use crate::msg::Result;
 use crate::thread::{ErrorText, Thread, Waiters};
 use abi::error::Error;
 use abi::note::Frame;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A process.
 pub struct Proc {
@@ -61,6 +63,8 @@ pub struct Proc {
     /// The registers with which its thread begins.
     first: Spin<Option<Frame>>,
     dead_link: Link<Proc>,
+    /// Trees of the kernel that it may name; bits only go.
+    trees: AtomicU32,
 }
 
 /// Parents and children.
@@ -112,6 +116,7 @@ impl Proc {
             ended: AtomicBool::new(false),
             first: Spin::new(None),
             dead_link: Link::new(),
+            trees: AtomicU32::new(crate::tree::ALL),
         })?;
         counters::PROCS.up();
         Ok(proc)
@@ -141,7 +146,7 @@ impl Proc {
     }
 
     /// Its user's name.
-    pub fn user(&self) -> Ref<Bytes> {
+    pub fn user_name(&self) -> Ref<Bytes> {
         self.user.lock().clone()
     }
 

@@ -5,14 +5,14 @@
 //! handler finds and may change lie on the program's own stack; whatever it puts there, the machine makes sane.
 
 use super::Proc;
-use crate::base::{Bytes, List, Ref, Spin};
+use crate::base::{Bytes, List, Ref};
 use crate::call;
 use crate::machine::{self, VECTOR};
 use crate::msg::{Result, UserBuf};
 use crate::thread::{NOTE, Thread, current};
 use abi::error::Error;
 use abi::note::{Frame, KILL, NDFLT};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Most notes that wait; more are refused.
 const MOST: usize = 8;
@@ -42,14 +42,16 @@ impl Notes {
 
 /// Those who get a note together.
 pub struct NoteGroup {
-    /// Told apart by its address alone.
-    _same: Spin<()>,
+    /// Its number, never used twice.
+    pub number: u32,
 }
+
+static GROUPS: AtomicU32 = AtomicU32::new(1);
 
 impl NoteGroup {
     /// A group.
     pub fn new() -> Result<Ref<NoteGroup>> {
-        Ref::new(NoteGroup { _same: Spin::new(()) })
+        Ref::new(NoteGroup { number: GROUPS.fetch_add(1, Ordering::Relaxed) })
     }
 }
 

@@ -41,6 +41,13 @@ pub fn find(pid: u32) -> Option<Ref<Proc>> {
     table.get(at).cloned()
 }
 
+/// The first process of a number from this one on.
+pub fn next(from: u32) -> Option<Ref<Proc>> {
+    let table = TABLE.lock();
+    let at = table.partition_point(|p| p.pid < from);
+    table.get(at).cloned()
+}
+
 /// The first process of a number above this one: for visiting all, none locked.
 pub fn each(after: u32) -> Option<Ref<Proc>> {
     let table = TABLE.lock();

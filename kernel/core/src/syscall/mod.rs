@@ -1,6 +1,8 @@
 //! System calls: one `match` from the number to a handler. Handlers have one signature and live with what they handle;
 //! those here turn words into arguments for processes and portals.
 
+mod file;
+mod portal;
 mod process;
 
 use crate::msg::Result;
@@ -29,6 +31,28 @@ pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> Result<u64> {
         Sys::Segdetach => process::segdetach(me, a),
         Sys::Segbrk => process::segbrk(me, a),
         Sys::Clock => process::clock(me, a),
-        _ => Err(Error::NoSys.into()),
+        Sys::Open => file::open(a),
+        Sys::Create => file::create(a),
+        Sys::Close => file::close(a),
+        Sys::Pread => file::pread(a),
+        Sys::Pwrite => file::pwrite(a),
+        Sys::Seek => file::seek(a),
+        Sys::Dup => file::dup(a),
+        Sys::Pipe => file::pipe(a),
+        Sys::Stat => file::stat(a),
+        Sys::Wstat => file::wstat(a),
+        Sys::Fstat => file::fstat(a),
+        Sys::Fwstat => file::fwstat(a),
+        Sys::Remove => file::remove(a),
+        Sys::Chdir => file::chdir(a),
+        Sys::Fd2path => file::fd2path(a),
+        Sys::Bind => file::bind(a),
+        Sys::Mount => file::mount(a),
+        Sys::Unmount => file::unmount(a),
+        Sys::Fauth => file::fauth(a),
+        Sys::Exec => process::exec(me, a),
+        Sys::Portal => portal::portal(me, a),
+        Sys::Wake => portal::wake(me, a),
+        Sys::Exchange => Err(Error::NotSupported.into()),
     }
 }

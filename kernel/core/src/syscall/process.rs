@@ -1,6 +1,6 @@
 //! System calls of processes and memory: from words to arguments, and back.
 
-use crate::base::Ref;
+use crate::base::{Bytes, List, Ref};
 use crate::machine;
 use crate::machine::Rights;
 use crate::mem::Space;
@@ -13,7 +13,8 @@ use abi::error::Error;
 use abi::file::{
     RFCENVG, RFCFDG, RFCNAMEG, RFENVG, RFFDG, RFMEM, RFNAMEG, RFNOMNT, RFNOTEG, RFNOWAIT, RFPROC, RFREND,
 };
-use abi::limit::{ERROR, STATUS, USER_END};
+use abi::limit::{ARGS, ERROR, STATUS, USER_END};
+use abi::sys::Str;
 
 /// Copies from the program; `bad address` where it has no memory.
 pub(crate) fn copy_in(to: &mut [u8], addr: u64) -> Result<()> {
@@ -228,4 +229,35 @@ impl Text {
     fn get(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
+}
+
+const STR: usize = size_of::<Str>();
+
+/// Copies the arguments of an exec.
+fn arguments(argv: u64, argc: u64) -> Result<List<Bytes>> {
+    let count = usize::try_from(argc).ok().filter(|&n| n <= ARGS / STR).ok_or(Error::TooMuchArg)?;
+    let mut args = List::new();
+    args.reserve(count)?;
+    let mut room = ARGS.saturating_sub(count.saturating_mul(STR));
+    for i in 0..argc {
+        let mut raw = [[0; 8]; 2];
+        copy_in(raw.as_flattened_mut(), argv.wrapping_add(i.wrapping_mul(STR as u64)))?;
+        let [addr, len] = raw.map(u64::from_le_bytes);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        room = room.checked_sub(len).ok_or(Error::TooMuchArg)?;
+        let mut bytes = Bytes::zeroed(len)?;
+        copy_in(&mut bytes, addr)?;
+        args.push(bytes)?;
+    }
+    Ok(args)
+}
+
+/// Another program in this process. It returns only by failing; the rest is done when the call ends.
+pub(super) fn exec(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [path, path_len, argv, argc, ..] = a;
+    let len = usize::try_from(path_len).unwrap_or(usize::MAX);
+    let path = crate::name::ops::path_in(UserBuf { addr: path, len })?;
+    let program = proc::open_program(path, arguments(argv, argc)?)?;
+    proc::replace(me, program)?;
+    Ok(0)
 }

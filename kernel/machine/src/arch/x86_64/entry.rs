@@ -10,7 +10,6 @@
 #![allow(unsafe_code, reason = "enters and leaves programs")]
 
 use super::cpu::{self, KERNEL_STACK, USER_CODE, USER_DATA, USER_SP};
-use super::hooks;
 use abi::limit::USER_END;
 use abi::note::Frame;
 use abi::portal::Request;
@@ -219,7 +218,7 @@ pub(super) fn system_call_address() -> u64 {
 
 #[unsafe(no_mangle)]
 extern "C" fn system_call_body(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, number: u64) -> Outcome {
-    hooks::syscall(number, [a, b, c, d, e, f])
+    kernel_core::entry::syscall(number, [a, b, c, d, e, f])
 }
 
 /// The registers of a program in the order in which a trap leaves them on the kernel stack.
@@ -238,7 +237,7 @@ pub(super) struct Trap {
 /// Lets the kernel see and change a program's registers on its way out.
 pub(super) fn deliver(trap: &mut Trap) {
     let mut frame = Frame { general: trap.general, pc: trap.pc, sp: trap.sp, flags: trap.flags };
-    hooks::deliver(&mut frame);
+    kernel_core::entry::deliver(&mut frame);
     let frame = sane(frame);
     (trap.general, trap.pc, trap.sp, trap.flags) = (frame.general, frame.pc, frame.sp, frame.flags);
 }

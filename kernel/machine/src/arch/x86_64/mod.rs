@@ -10,7 +10,6 @@ mod boot;
 mod copy;
 mod cpu;
 mod entry;
-mod hooks;
 mod io;
 mod page;
 mod selftest;

@@ -3,7 +3,7 @@
 
 use super::boot::{AP_STACKS, TRAMPOLINE, ap_code, ap_code_end};
 use super::io::{port_in, port_out};
-use super::{apic, cpu, hooks, page};
+use super::{apic, cpu, page};
 use abi::limit::CPUS;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel_core::machine;
@@ -82,5 +82,5 @@ extern "C" fn other_cpu(number: u32) -> ! {
     while !GO.load(Ordering::Acquire) {
         machine::relax();
     }
-    hooks::boot()
+    kernel_core::entry::boot()
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "reads what the loader left in memory")]
 
 use super::page::{DIRECT_SIZE, direct};
-use super::{apic, boot, cpu, hooks, page, selftest, smp, time, trap};
+use super::{apic, boot, cpu, page, selftest, smp, time, trap};
 use crate::log;
 use abi::limit::{CPUS, PAGE};
 use core::cell::UnsafeCell;
@@ -242,7 +242,7 @@ extern "C" fn first_cpu(info: u32) -> ! {
         selftest::run(what);
     }
     smp::go();
-    hooks::boot()
+    kernel_core::entry::boot()
 }
 
 /// Gives the free memory to the allocator, with a table of a byte for each frame.

@@ -7,7 +7,7 @@
 
 use super::cpu::{SMAP, TablePointer, VECTOR};
 use super::entry::{Trap, deliver};
-use super::{apic, copy, hooks};
+use super::{apic, copy};
 use crate::log::{self, Part};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
@@ -175,11 +175,11 @@ fn interrupt(vector: u64) -> bool {
     match vector {
         TIMER => {
             apic::done();
-            hooks::timer();
+            kernel_core::entry::timer();
         }
         RESCHEDULE => {
             apic::done();
-            hooks::reschedule();
+            kernel_core::entry::reschedule();
         }
         SHOOTDOWN => {
             apic::done();
@@ -188,7 +188,7 @@ fn interrupt(vector: u64) -> bool {
         SPURIOUS => {}
         LINES..TIMER => {
             apic::took(vector - LINES);
-            hooks::irq((vector - LINES) as usize);
+            kernel_core::entry::irq((vector - LINES) as usize);
         }
         _ => return false,
     }
@@ -210,9 +210,9 @@ extern "C" fn user_trap(trap: &mut Trap) {
             16 | 19 => (trap.pc, Fault::Float),
             _ => (trap.pc, Fault::Other),
         };
-        hooks::fault(at, kind, trap.pc);
+        kernel_core::entry::fault(at, kind, trap.pc);
     }
-    if hooks::pending() {
+    if kernel_core::entry::pending() {
         deliver(trap);
     }
 }
@@ -224,7 +224,7 @@ extern "C" fn kernel_trap(trap: &mut Trap) {
     }
     if trap.vector == 14 && copy::is_copy(trap.pc) {
         let at = fault_address();
-        if !hooks::kernel_fault(at, page_fault_kind(trap.error)) {
+        if !kernel_core::entry::kernel_fault(at, page_fault_kind(trap.error)) {
             trap.pc = copy::give_up();
         }
         return;

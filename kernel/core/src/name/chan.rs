@@ -1,0 +1,197 @@
+//! [`Chan`]: an open file, what a descriptor leads to.
+//!
+//! Locks: the offset is held only to be read and moved; two reads at once on one descriptor each get some place, as in
+//! Plan 9. The listing of a union is held across requests to servers by marking it busy, never by its lock.
+
+use super::dir::Listing;
+use super::file::File;
+use super::{Head, Path, Scope};
+use crate::base::{Ref, Spin};
+use crate::msg::{Data, Msg, Reply, Result, UserBuf};
+use crate::session;
+use abi::error::Error;
+use abi::file::{OCEXEC, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE};
+use abi::limit;
+use abi::portal::{ALL_RIGHTS, op, right};
+
+/// An open file.
+pub struct Chan {
+    /// The fid.
+    pub file: File,
+    /// How it was found.
+    pub path: Path,
+    /// Requests that may be sent on it.
+    pub rights: u16,
+    /// Most bytes that its server moves at once; never 0.
+    pub iounit: usize,
+    /// Where the next read or write begins that names no offset.
+    pub offset: Spin<u64>,
+    /// For a directory: the elements of its union, if it is one, and where a listing stands.
+    pub listing: Option<Spin<Listing>>,
+}
+
+/// The rights that an open mode gives: everything but reading or writing where it does not ask for them.
+fn rights(mode: u8) -> u16 {
+    match mode & 3 {
+        OREAD | OEXEC => ALL_RIGHTS & !right(op::TWRITE),
+        OWRITE => ALL_RIGHTS & !right(op::TREAD),
+        _ => ALL_RIGHTS,
+    }
+}
+
+/// Is this a mode that open(2) knows?
+pub(crate) fn check_mode(mode: u8) -> Result<()> {
+    let flags = abi::file::ORCLOSE | OTRUNC | OCEXEC;
+    if mode & !(3 | flags) != 0 || (mode & 3 == OEXEC && mode & OTRUNC != 0) {
+        return Err(Error::BadOpen.into());
+    }
+    Ok(())
+}
+
+impl Chan {
+    /// The open file of a fid that has just been opened.
+    pub fn new(file: File, path: Path, mode: u8, iounit: u32, union: Option<Ref<Head>>) -> Result<Ref<Chan>> {
+        let listing = file.qid.is_dir().then(|| Spin::new(Listing::new(union)));
+        let iounit = match usize::try_from(iounit).unwrap_or(0) {
+            0 => limit::IO,
+            n => n.min(limit::IO),
+        };
+        Ref::new(Chan { file, path, rights: rights(mode), iounit, offset: Spin::new(0), listing })
+    }
+
+    /// What an unassigned port leads to: a file of nobody's that may be asked anything.
+    pub fn nowhere() -> Result<Ref<Chan>> {
+        let file = File::reserve(&session::Session::nowhere()?)?;
+        Chan::new(file, Path::root()?, ORDWR, 0, None)
+    }
+
+    /// The descriptor of a portal: it can be posted and mounted, and is no file.
+    pub fn handle(portal: Ref<crate::call::Portal>) -> Result<Ref<Chan>> {
+        let file = File::reserve(&session::Session::handle(portal)?)?;
+        Chan::new(file, Path::of_tree(b"portal")?, ORDWR, 0, None)
+    }
+
+    /// Sends a request on the file.
+    #[inline]
+    pub fn call(&self, m: &mut Msg<'_>) -> Result<Reply> {
+        if self.rights & right(m.op) == 0 {
+            return Err(Error::BadMode.into());
+        }
+        session::call(&self.file.session, m)
+    }
+
+    /// Reads at an offset; `None` for the descriptor's own, which moves.
+    #[inline]
+    pub fn read(&self, scope: &dyn Fn() -> Scope, to: UserBuf, at: Option<u64>) -> Result<usize> {
+        if self.listing.is_some() {
+            return self.read_directory(scope, to, at);
+        }
+        let offset = at.unwrap_or_else(|| *self.offset.lock());
+        let n = self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?;
+        if at.is_none() {
+            self.advance(n);
+        }
+        Ok(n)
+    }
+
+    #[inline]
+    fn transfer(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
+        let mut m = self.file.message(op);
+        m.offset = offset;
+        m.count = u32::try_from(len.min(limit::IO)).unwrap_or(0);
+        m.data = data;
+        self.call(&mut m).map(|r| usize::try_from(r.count).unwrap_or(0))
+    }
+
+    /// Reads into the kernel's own memory.
+    pub fn read_kernel(&self, to: &mut [u8], offset: u64) -> Result<usize> {
+        let len = to.len();
+        self.transfer(op::TREAD, offset, Data::ToKernel(to), len)
+    }
+
+    fn advance(&self, n: usize) {
+        let mut o = self.offset.lock();
+        *o = o.saturating_add(u64::try_from(n).unwrap_or(0));
+    }
+
+    /// Writes at an offset; `None` for the descriptor's own, which moves. Long writes go in pieces; an error after the
+    /// first says how much was written.
+    pub fn write(&self, from: UserBuf, at: Option<u64>) -> Result<usize> {
+        let mut done = 0usize;
+        loop {
+            let piece = from.len.saturating_sub(done).min(self.iounit);
+            let offset = match at {
+                Some(o) => o.checked_add(u64::try_from(done).unwrap_or(0)).ok_or(Error::BadOffset)?,
+                None => *self.offset.lock(),
+            };
+            let part = UserBuf { addr: from.addr.wrapping_add(u64::try_from(done).unwrap_or(0)), len: piece };
+            match self.transfer(op::TWRITE, offset, Data::FromUser(part), piece) {
+                Ok(n) => {
+                    done = done.saturating_add(n);
+                    if at.is_none() {
+                        self.advance(n);
+                    }
+                    if n < piece || done >= from.len {
+                        return Ok(done);
+                    }
+                }
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => return Ok(done),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn read_directory(&self, scope: &dyn Fn() -> Scope, to: UserBuf, at: Option<u64>) -> Result<usize> {
+        let Some(listing) = &self.listing else { return Err(Error::NotDir.into()) };
+        let here = *self.offset.lock();
+        let offset = at.unwrap_or(here);
+        if offset != 0 && offset != here {
+            return Err(Error::BadOffset.into());
+        }
+        let simple = listing.lock().is_simple()
+            && self.file.session.mounts.load(core::sync::atomic::Ordering::Relaxed) == 0;
+        let n = if simple {
+            self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?
+        } else {
+            // The listing leaves its place while servers are asked; who finds it gone reads a busy directory.
+            let mut l = core::mem::replace(&mut *listing.lock(), Listing::taken());
+            if offset == 0 {
+                l.rewind();
+            }
+            let r = l.read(&scope(), &self.file, to);
+            *listing.lock() = l;
+            r?
+        };
+        *self.offset.lock() = offset.saturating_add(u64::try_from(n).unwrap_or(0));
+        Ok(n)
+    }
+
+    /// The file's attributes.
+    pub fn stat(&self, data: Data<'_>) -> Result<u32> {
+        let m = self.file.message(op::TSTAT);
+        self.call(&mut Msg { data, ..m }).map(|r| r.count)
+    }
+
+    /// Changes them.
+    pub fn wstat(&self, record: &[u8]) -> Result<()> {
+        let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
+        let m = self.file.message(op::TWSTAT);
+        self.call(&mut Msg { body: record, count, ..m }).map(drop)
+    }
+
+    /// Closes it now, for its last holder.
+    pub fn close(self) -> Result<()> {
+        self.file.clunk()
+    }
+
+    /// May it be written?
+    pub fn may_write(&self) -> bool {
+        self.rights & right(op::TWRITE) != 0
+    }
+
+    /// May it be read?
+    pub fn may_read(&self) -> bool {
+        self.rights & right(op::TREAD) != 0
+    }
+}

@@ -1,0 +1,209 @@
+//! [`File`]: a fid of a session, clunked when it is dropped.
+
+use crate::base::{Bytes, Ref};
+use crate::msg::{Data, Fail, Msg, Reply, Result};
+use crate::session::{self, Session};
+use abi::error::Error;
+use abi::file::Qid;
+use abi::portal::{NOFID, op};
+
+/// Set in `a` of a kernel tree's Tclunk and Tremove if the file was open; the mode is below it.
+pub const WAS_OPEN: u8 = 0x80;
+
+/// A file that was walked to. It owns the fid.
+pub struct File {
+    /// Whose file it is.
+    pub session: Ref<Session>,
+    /// Its number there; [`NOFID`] once it is given back. Trees of the kernel know files by their qids and use no
+    /// numbers.
+    fid: u32,
+    /// The server's name of it.
+    pub qid: Qid,
+    /// The mode of the open, with [`WAS_OPEN`].
+    opened: u8,
+}
+
+/// A string as it stands in a message page, appended to `to`.
+pub fn body_string(to: &mut [u8], at: usize, s: &[u8]) -> Result<usize> {
+    let start = at.saturating_add(2);
+    let end = start.saturating_add(s.len());
+    let len = u16::try_from(s.len()).map_err(|_| Error::NameTooLong)?;
+    let (Some(head), true) = (to.get_mut(at..start), s.len() <= usize::from(u16::MAX)) else {
+        return Err(Error::NameTooLong.into());
+    };
+    head.copy_from_slice(&len.to_le_bytes());
+    to.get_mut(start..end).ok_or(Error::NameTooLong)?.copy_from_slice(s);
+    Ok(end)
+}
+
+impl File {
+    /// Attaches to a server's tree: the root.
+    pub fn attach(session: Ref<Session>, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
+        File::introduce(op::TATTACH, session, afid, user, aname)
+    }
+
+    /// Asks a server for an authentication file.
+    pub fn auth(session: Ref<Session>, user: &[u8], aname: &[u8]) -> Result<File> {
+        File::introduce(op::TAUTH, session, NOFID, user, aname)
+    }
+
+    /// The requests that name a user instead of a file.
+    fn introduce(op: u8, session: Ref<Session>, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
+        let mut body = Bytes::zeroed(user.len().saturating_add(aname.len()).saturating_add(4))?;
+        let end = body_string(&mut body, 0, user)?;
+        body_string(&mut body, end, aname)?;
+        let file = File::reserve(&session)?;
+        let mut m = file.message(op);
+        m.fid2 = afid;
+        m.body = &body;
+        let reply = session::call(&session, &mut m);
+        file.settle(reply)
+    }
+
+    /// A file of a tree of the kernel, not open.
+    pub fn tree(session: Ref<Session>, qid: Qid) -> File {
+        File { session, fid: 0, qid, opened: 0 }
+    }
+
+    /// A file of a tree of the kernel that the tree itself has opened.
+    pub fn opened_tree(session: Ref<Session>, qid: Qid, mode: u8) -> File {
+        File { session, fid: 0, qid, opened: mode | WAS_OPEN }
+    }
+
+    /// A number for a file to come.
+    pub(super) fn reserve(session: &Ref<Session>) -> Result<File> {
+        let fid = if session.is_tree() { 0 } else { session.fids.lock().take()? };
+        Ok(File { session: session.clone(), fid, qid: Qid::default(), opened: 0 })
+    }
+
+    /// Takes the answer of the request that was to give a reserved number its file.
+    pub(super) fn settle(mut self, reply: Result<Reply>) -> Result<File> {
+        match reply {
+            Ok(r) => {
+                self.qid = r.qid;
+                Ok(self)
+            }
+            Err(e) => {
+                self.unused(e);
+                Err(e)
+            }
+        }
+    }
+
+    /// The reserved number names no file: it is given back, unless a call that was left may still use it.
+    pub(super) fn unused(&mut self, why: Fail) {
+        let fid = core::mem::replace(&mut self.fid, NOFID);
+        if why != Fail::Left && !self.session.is_tree() {
+            self.session.fids.lock().give(fid);
+        }
+    }
+
+    /// A request about this file.
+    #[inline]
+    pub fn message(&self, op: u8) -> Msg<'static> {
+        Msg {
+            op,
+            a: 0,
+            fid: self.fid,
+            fid2: NOFID,
+            count: 0,
+            offset: 0,
+            qid: self.qid,
+            body: &[],
+            data: Data::None,
+        }
+    }
+
+    /// The fid, for messages that name two.
+    pub fn fid(&self) -> u32 {
+        self.fid
+    }
+
+    /// Another number for the same file.
+    pub fn copy(&self) -> Result<File> {
+        let mut new = File::reserve(&self.session)?;
+        let mut m = self.message(op::TWALK);
+        m.fid2 = new.fid;
+        let reply = session::call(&self.session, &mut m);
+        new.qid = self.qid;
+        match reply {
+            Ok(_) => Ok(new),
+            Err(e) => {
+                new.unused(e);
+                Err(e)
+            }
+        }
+    }
+
+    /// Opens it: the iounit.
+    pub fn open(&mut self, mode: u8) -> Result<u32> {
+        let mut m = self.message(op::TOPEN);
+        m.a = mode;
+        let r = session::call(&self.session, &mut m)?;
+        self.qid = r.qid;
+        self.opened = mode | WAS_OPEN;
+        Ok(r.iounit)
+    }
+
+    /// Creates a file in this directory; from then on this is the new file, and open: the iounit.
+    pub fn create(&mut self, name: &[u8], perm: u32, mode: u8) -> Result<u32> {
+        let mut body = [0u8; abi::limit::NAME + 2];
+        let len = body_string(&mut body, 0, name)?;
+        let mut m = self.message(op::TCREATE);
+        m.a = mode;
+        m.count = perm;
+        m.body = body.get(..len).unwrap_or(&[]);
+        let r = session::call(&self.session, &mut m)?;
+        self.qid = r.qid;
+        self.opened = mode | WAS_OPEN;
+        Ok(r.iounit)
+    }
+
+    /// Reads or stats into wherever `data` says.
+    pub fn stat(&self, data: Data<'_>) -> Result<u32> {
+        let m = self.message(op::TSTAT);
+        session::call(&self.session, &mut Msg { data, ..m }).map(|r| r.count)
+    }
+
+    /// Changes attributes to those of a stat record.
+    pub fn wstat(&self, record: &[u8]) -> Result<()> {
+        let m = self.message(op::TWSTAT);
+        let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
+        session::call(&self.session, &mut Msg { body: record, count, ..m }).map(drop)
+    }
+
+    /// Removes it; the fid is gone whether or not that worked (remove(5)).
+    pub fn remove(mut self) -> Result<()> {
+        self.end(op::TREMOVE)
+    }
+
+    /// Gives it back now instead of later. The server's word on it matters where a close does something.
+    pub fn clunk(mut self) -> Result<()> {
+        self.end(op::TCLUNK)
+    }
+
+    fn end(&mut self, op: u8) -> Result<()> {
+        let mut m = self.message(op);
+        m.a = self.opened;
+        let fid = core::mem::replace(&mut self.fid, NOFID);
+        let r = session::call(&self.session, &mut m).map(drop);
+        if r != Err(Fail::Left) && !self.session.is_tree() {
+            self.session.fids.lock().give(fid);
+        }
+        r
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if self.fid == NOFID {
+            return;
+        }
+        if self.session.is_tree() {
+            // In place: no server is called. What a tree says to a clunk concerns nobody.
+            let _ = self.end(op::TCLUNK);
+        } else {
+            session::clunk_later(&self.session, self.fid);
+        }
+    }
+}

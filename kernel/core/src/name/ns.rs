@@ -1,0 +1,214 @@
+//! [`Ns`]: the mount table of a process group, as bind(2) and mount(2) make it.
+//!
+//! A [`Head`] stands for a file that something is mounted on; it is found by session and qid. Its list is the union in
+//! order of search. A head is never changed: a bind puts a new one in its place, so that a walk that has one needs no
+//! lock while it asks servers.
+
+use super::{Chan, Place};
+use crate::base::{List, Ref, Spin};
+use crate::msg::Result;
+use abi::error::Error;
+use abi::file::{MAFTER, MBEFORE, MCREATE, Qid};
+use core::sync::atomic::Ordering;
+
+/// An element of a union.
+#[derive(Clone)]
+pub struct Mount {
+    /// The directory or file that appears.
+    pub place: Ref<Place>,
+    /// MCREATE and MCACHE.
+    pub flags: u32,
+}
+
+/// What is mounted on a file.
+pub struct Head {
+    /// The file that is covered, as it is without the mount.
+    pub on: Ref<Place>,
+    /// The elements, in order of search; never empty.
+    pub union: List<Mount>,
+}
+
+/// A mount table.
+pub struct Ns {
+    /// By [`key`]; few, so that a scan of one chain finds the head.
+    chains: Spin<[List<Ref<Head>>; CHAINS]>,
+}
+
+const CHAINS: usize = 32;
+
+fn chain(session: u64, path: u64) -> usize {
+    let mixed = session.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ path.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    // The highest five bits: fewer than CHAINS.
+    usize::try_from(mixed >> 59).unwrap_or(0)
+}
+
+fn is(head: &Head, session: u64, qid: Qid) -> bool {
+    head.on.file.session.number == session && head.on.file.qid.path == qid.path
+}
+
+impl Ns {
+    /// An empty table: nothing is mounted on anything.
+    pub fn new() -> Result<Ref<Ns>> {
+        Ref::new(Ns { chains: Spin::new([const { List::new() }; CHAINS]) })
+    }
+
+    /// A copy, for a new process group.
+    pub fn copy(&self) -> Result<Ref<Ns>> {
+        let new = Ns::new()?;
+        {
+            let from = self.chains.lock();
+            let mut to = new.chains.lock();
+            for (t, f) in to.iter_mut().zip(from.iter()) {
+                for h in f.iter() {
+                    t.push(h.clone())?;
+                    h.on.file.session.mounts.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// What is mounted on a file, if anything is.
+    #[inline]
+    pub fn find(&self, session: &crate::session::Session, qid: Qid) -> Option<Ref<Head>> {
+        if session.mounts.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.search(session.number, qid)
+    }
+
+    #[inline(never)]
+    fn search(&self, session: u64, qid: Qid) -> Option<Ref<Head>> {
+        let chains = self.chains.lock();
+        let chain = chains.get(chain(session, qid.path))?;
+        chain.iter().find(|h| is(h, session, qid)).cloned()
+    }
+
+    /// Puts a new head in the place of the one for the same file, or takes that away. What was there comes back, to
+    /// be dropped without the lock.
+    fn replace(&self, on: &Place, new: Option<Ref<Head>>) -> Result<Option<Ref<Head>>> {
+        let (session, qid) = (&on.file.session, on.file.qid);
+        let mut chains = self.chains.lock();
+        let chain = chains.get_mut(chain(session.number, qid.path)).ok_or(Error::BadArg)?;
+        let at = chain.iter().position(|h| is(h, session.number, qid));
+        match (at, new) {
+            (Some(i), Some(h)) => Ok(chain.get_mut(i).map(|slot| core::mem::replace(slot, h))),
+            (None, Some(h)) => {
+                chain.push(h)?;
+                session.mounts.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            (Some(i), None) => {
+                session.mounts.fetch_sub(1, Ordering::Relaxed);
+                Ok(chain.swap_remove(i))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Makes `new` appear at `on`, alone or before or after what is there. A union that is bound brings all its
+    /// elements, but no right to create in them beyond the first.
+    pub fn mount(&self, on: &Ref<Place>, new: &Ref<Place>, flags: u32) -> Result<()> {
+        if on.file.qid.is_dir() != new.file.qid.is_dir() {
+            return Err(Error::MountKind.into());
+        }
+        let order = flags & (MBEFORE | MAFTER);
+        if order == (MBEFORE | MAFTER) || (order != 0 && !on.file.qid.is_dir()) {
+            return Err(Error::BadArg.into());
+        }
+        let mut added = List::new();
+        match &new.union {
+            Some(head) if head.union.len() > 1 => {
+                for m in head.union.iter() {
+                    added.push(Mount { place: m.place.clone(), flags: m.flags & !MCREATE })?;
+                }
+            }
+            _ => added.push(Mount { place: new.clone(), flags: flags & !(MBEFORE | MAFTER) })?,
+        }
+        let mut union = List::new();
+        let old = self.find(&on.file.session, on.file.qid);
+        let mut kept: List<Mount> = List::new();
+        if order != 0 {
+            match &old {
+                Some(h) => kept = h.union.copy()?,
+                None => kept.push(Mount { place: on.clone(), flags: MCREATE })?,
+            }
+        }
+        let (first, second) = if order == MAFTER { (kept, added) } else { (added, kept) };
+        union.reserve(first.len().saturating_add(second.len()))?;
+        for m in first.into_iter().chain(second) {
+            union.push(m)?;
+        }
+        let on = old.as_ref().map_or(on, |h| &h.on).clone();
+        let head = Ref::new(Head { on: on.clone(), union })?;
+        self.replace(&on, Some(head)).map(drop)
+    }
+
+    /// Takes everything off `on`, or only `new`.
+    pub fn unmount(&self, on: &Place, new: Option<&Place>) -> Result<()> {
+        let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
+        let Some(new) = new else { return self.replace(on, None).map(drop) };
+        self.remove(&head, |m| {
+            let f = &m.place.file;
+            Ref::same(&f.session, &new.file.session) && f.qid.path == new.file.qid.path
+        })
+    }
+
+    /// Takes off `on` whatever was mounted from a server, named by its portal's descriptor.
+    pub fn unmount_server(&self, on: &Place, server: &Chan) -> Result<()> {
+        let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
+        let portal = server.file.session.portal().ok_or(Error::BadMount)?;
+        self.remove(&head, |m| m.place.file.session.portal().is_some_and(|p| Ref::same(p, portal)))
+    }
+
+    fn remove(&self, head: &Head, same: impl Fn(&Mount) -> bool) -> Result<()> {
+        if !head.union.iter().any(&same) {
+            return Err(Error::NotMounted.into());
+        }
+        let mut union = head.union.copy()?;
+        union.retain(|m| !same(m));
+        // What remains may be the covered directory alone: then nothing is mounted.
+        let bare = union.len() == 1
+            && union.first().is_some_and(|m| {
+                Ref::same(&m.place.file.session, &head.on.file.session)
+                    && m.place.file.qid.path == head.on.file.qid.path
+            });
+        let left = if union.is_empty() || bare {
+            None
+        } else {
+            Some(Ref::new(Head { on: head.on.clone(), union })?)
+        };
+        self.replace(&head.on, left).map(drop)
+    }
+
+    /// Every head, in no order: for `/proc/N/ns`.
+    pub fn heads(&self) -> Result<List<Ref<Head>>> {
+        let chains = self.chains.lock();
+        let mut all = List::new();
+        for c in chains.iter() {
+            for h in c.iter() {
+                all.push(h.clone())?;
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Ns {
+    fn drop(&mut self) {
+        for c in self.chains.get_mut().iter() {
+            for h in c.iter() {
+                h.on.file.session.mounts.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The option of bind(1) for an element of a union, and a space; nothing for none.
+pub fn ns_option(order: &[u8], creates: bool, t: &mut crate::tree::Text) -> Result<()> {
+    match (order.is_empty(), creates) {
+        (true, false) => Ok(()),
+        (true, true) => t.put(b"-c ").map(drop),
+        (false, c) => t.put(order)?.put(if c { b"c " } else { b" " }).map(drop),
+    }
+}

@@ -1,0 +1,247 @@
+//! What the system calls on names do: open, create, stat, wstat, remove, chdir, bind, mount, unmount.
+//!
+//! Each takes the caller's [`Scope`] and paths that are already in the kernel; nothing here knows of processes.
+
+use super::chan::{Chan, check_mode};
+use super::dir::renamed;
+use super::file::File;
+use super::{Path, Place, Scope, Want, path, walk};
+use crate::base::{Bytes, Ref};
+use crate::msg::{Data, Fail, Result, UserBuf};
+use crate::session::Session;
+use crate::{machine, tree};
+use abi::error::Error;
+use abi::file::{MAFTER, MBEFORE, MCACHE, MCREATE, OEXCL, OTRUNC, OWRITE};
+use abi::limit;
+use abi::portal::NOFID;
+
+/// Where a path begins: the namespace's root, or that of a tree of the kernel, if the scope allows it.
+fn root_of(scope: &Scope, path: &Path) -> Result<Ref<Place>> {
+    match path.tree() {
+        None => tree::root(),
+        Some(name) => tree::attach(name, scope.trees),
+    }
+}
+
+/// The place that a path names.
+pub fn find(scope: &Scope, text: &[u8], want: Want) -> Result<Place> {
+    let path = Path::resolve(&scope.dot.path, text)?;
+    let root = root_of(scope, &path)?;
+    walk(scope, &root, path, want)
+}
+
+/// Opens a file.
+pub fn open(scope: &Scope, text: &[u8], mode: u8) -> Result<Ref<Chan>> {
+    check_mode(mode)?;
+    open_place(find(scope, text, Want::Seen)?, mode)
+}
+
+/// Opens what was found. A tree may give another open file instead: `#srv` the one that was posted, `#dup` a port's.
+fn open_place(place: Place, mode: u8) -> Result<Ref<Chan>> {
+    let Place { mut file, path, union } = place;
+    if file.qid.is_dir() && mode & (3 | OTRUNC) != abi::file::OREAD && mode & 3 != abi::file::OEXEC {
+        return Err(Error::IsDir.into());
+    }
+    if let Some(chan) = tree::instead(&file, mode)? {
+        return Ok(chan);
+    }
+    let iounit = file.open(mode & !abi::file::OCEXEC)?;
+    let union = union.filter(|h| h.union.len() > 1);
+    Chan::new(file, path, mode, iounit, union)
+}
+
+/// Creates a file, or truncates one of that name unless the mode has OEXCL. In a union it is made in the first element
+/// that allows it.
+pub fn create(scope: &Scope, text: &[u8], mode: u32, perm: u32) -> Result<Ref<Chan>> {
+    let byte = u8::try_from(mode & 0xff).unwrap_or(0);
+    if mode & !(0xff | OEXCL) != 0 {
+        return Err(Error::BadOpen.into());
+    }
+    check_mode(byte)?;
+    let path = Path::resolve(&scope.dot.path, text)?;
+    // Twice at most: between the look and the creation somebody else may create or remove the file.
+    let mut again = true;
+    loop {
+        if mode & OEXCL == 0 {
+            match find(scope, text, Want::Seen) {
+                Ok(place) => return open_place(place, byte | OTRUNC),
+                Err(Fail::Known(Error::NotExist)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        match make(scope, &path, byte, perm) {
+            Err(Fail::Known(Error::Exists)) if mode & OEXCL == 0 && again => again = false,
+            r => return r,
+        }
+    }
+}
+
+fn make(scope: &Scope, path: &Path, mode: u8, perm: u32) -> Result<Ref<Chan>> {
+    let (above, name) = path.split().ok_or(Error::Exists)?;
+    let root = root_of(scope, path)?;
+    let above = Path::resolve(&root.path, above.strip_prefix(b"/").unwrap_or(above))?;
+    let dir = walk(scope, &root, above, Want::Seen)?;
+    let mut file = match &dir.union {
+        Some(head) if head.union.len() > 1 => {
+            // In a union OEXCL asks that the name is new in all of it; a plain create has just looked.
+            let m = head.union.iter().find(|m| m.flags & MCREATE != 0).ok_or(Error::NoCreate)?;
+            m.place.file.copy()?
+        }
+        _ => dir.file,
+    };
+    let iounit = file.create(name, perm, mode & !abi::file::OCEXEC)?;
+    Chan::new(file, path.copy()?, mode, iounit, None)
+}
+
+/// Where a stat record is to go in user memory.
+fn give(record: &[u8], to: UserBuf) -> Result<u64> {
+    if record.len() > to.len {
+        return Err(Error::ShortBuffer.into());
+    }
+    let to = UserBuf { addr: to.addr, len: record.len() };
+    if !machine::copy_out(to, record) {
+        return Err(Error::BadAddress.into());
+    }
+    u64::try_from(record.len()).map_err(|_| Error::BadStat.into())
+}
+
+/// The stat record of a path. A file that something is mounted on has the name by which it was found.
+pub fn stat(scope: &Scope, text: &[u8], to: UserBuf) -> Result<u64> {
+    let place = find(scope, text, Want::Seen)?;
+    if place.union.is_none() {
+        let n = place.file.stat(Data::ToUser(to));
+        place.file.clunk()?;
+        return n.map(u64::from);
+    }
+    let mut buf = Bytes::zeroed(limit::STAT)?;
+    let n = usize::try_from(place.file.stat(Data::ToKernel(&mut buf))?).unwrap_or(0);
+    let record = renamed(buf.get(..n).unwrap_or(&[]), place.path.last())?;
+    place.file.clunk()?;
+    give(&record, to)
+}
+
+/// Changes a path's stat record.
+pub fn wstat(scope: &Scope, text: &[u8], record: &[u8]) -> Result<()> {
+    let place = find(scope, text, Want::Seen)?;
+    let renames = super::dir::parts(record).is_none_or(|(_, name)| !name.is_empty());
+    if renames && place.union.is_some() {
+        return Err(Error::MountPoint.into());
+    }
+    let r = place.file.wstat(record);
+    let c = place.file.clunk();
+    r.and(c)
+}
+
+/// Removes a file.
+pub fn remove(scope: &Scope, text: &[u8]) -> Result<()> {
+    let place = find(scope, text, Want::Covered)?;
+    if scope.ns.find(&place.file.session, place.file.qid).is_some() {
+        return Err(Error::MountPoint.into());
+    }
+    place.file.remove()
+}
+
+/// The place that becomes the working directory.
+pub fn chdir(scope: &Scope, text: &[u8]) -> Result<Ref<Place>> {
+    let place = find(scope, text, Want::Seen)?;
+    if !place.file.qid.is_dir() {
+        return Err(Error::NotDir.into());
+    }
+    Ref::new(place)
+}
+
+fn check_flags(flags: u32) -> Result<()> {
+    if flags & !(MBEFORE | MAFTER | MCREATE | MCACHE) != 0 {
+        return Err(Error::BadArg.into());
+    }
+    Ok(())
+}
+
+/// Makes the file `new` appear at `old`.
+pub fn bind(scope: &Scope, new: &[u8], old: &[u8], flags: u32) -> Result<()> {
+    check_flags(flags)?;
+    let new = Ref::new(find(scope, new, Want::Seen)?)?;
+    let old = Ref::new(find(scope, old, Want::Covered)?)?;
+    scope.ns.mount(&old, &new, flags)
+}
+
+/// A new session with the server behind a portal's descriptor, for this user.
+pub fn attach(server: &Chan, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
+    let session = &server.file.session;
+    let portal = if session.is_handle() { session.portal() } else { None };
+    let new = Session::with(portal.ok_or(Error::BadMount)?)?;
+    File::attach(new, afid, user, aname)
+}
+
+/// Attaches to the server behind `server` and makes its root appear at `old`.
+pub fn mount(
+    scope: &Scope,
+    server: &Chan,
+    auth: Option<&Chan>,
+    user: &[u8],
+    old: &[u8],
+    flags: u32,
+    aname: &[u8],
+) -> Result<()> {
+    check_flags(flags)?;
+    core::str::from_utf8(aname).map_err(|_| Error::BadName)?;
+    if aname.len() > limit::NAME {
+        return Err(Error::NameTooLong.into());
+    }
+    let on = Ref::new(find(scope, old, Want::Covered)?)?;
+    let file = match auth {
+        None => attach(server, NOFID, user, aname)?,
+        // An authentication file belongs to the session that is still to be attached.
+        Some(a) => File::attach(a.file.session.clone(), a.file.fid(), user, aname)?,
+    };
+    let path = Path::resolve(&on.path, b"")?;
+    let root = Ref::new(Place { file, path, union: None })?;
+    scope.ns.mount(&on, &root, flags)
+}
+
+/// An authentication file of the server behind a descriptor.
+pub fn fauth(server: &Chan, user: &[u8], aname: &[u8]) -> Result<Ref<Chan>> {
+    core::str::from_utf8(aname).map_err(|_| Error::BadName)?;
+    let session = &server.file.session;
+    let portal = if session.is_handle() { session.portal() } else { None };
+    let new = Session::with(portal.ok_or(Error::BadMount)?)?;
+    let file = File::auth(new, user, aname)?;
+    Chan::new(file, Path::root()?, abi::file::ORDWR, 0, None)
+}
+
+/// Takes `new`, or with none everything, off `old`.
+pub fn unmount(scope: &Scope, new: &[u8], old: &[u8]) -> Result<()> {
+    let on = find(scope, old, Want::Covered)?;
+    if new.is_empty() {
+        return scope.ns.unmount(&on, None);
+    }
+    // A server's file in /srv stands for all that was mounted from it.
+    let what = find(scope, new, Want::Seen)?;
+    match tree::instead(&what.file, OWRITE) {
+        Ok(Some(chan)) => scope.ns.unmount_server(&on, &chan),
+        _ => scope.ns.unmount(&on, Some(&what)),
+    }
+}
+
+/// Reads a path out of user memory.
+pub fn path_in(from: UserBuf) -> Result<Bytes> {
+    if from.len > limit::PATH {
+        return Err(Error::NameTooLong.into());
+    }
+    let mut b = Bytes::zeroed(from.len)?;
+    if !machine::copy_in(&mut b, from) {
+        return Err(Error::BadAddress.into());
+    }
+    Ok(b)
+}
+
+/// Is this a stat record of which the size is right? What it says, its server checks.
+pub fn record_in(from: UserBuf) -> Result<Bytes> {
+    if from.len > limit::STAT {
+        return Err(Error::BadStat.into());
+    }
+    let b = path_in(UserBuf { addr: from.addr, len: from.len.min(limit::STAT) })?;
+    let (_, name) = super::dir::parts(&b).ok_or(Error::BadStat)?;
+    path::check(name)?;
+    Ok(b)
+}

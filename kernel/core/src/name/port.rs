@@ -1,0 +1,130 @@
+//! [`Ports`]: the port table of a process, or of several that share it.
+//!
+//! Every slot leads to a chan. A table is full of `nowhere`, whose session's function is the common routine; nothing
+//! asks whether a port is assigned. `close` puts `nowhere` back.
+
+use super::chan::Chan;
+use crate::base::{List, Ref, Spin};
+use crate::msg::Result;
+use abi::error::Error;
+use abi::limit;
+
+/// A port table.
+pub struct Ports {
+    table: Spin<Table>,
+    nowhere: Ref<Chan>,
+}
+
+#[derive(Clone)]
+struct Slot {
+    chan: Ref<Chan>,
+    /// Given back when the process runs another program.
+    close_on_exec: bool,
+}
+
+struct Table {
+    /// Slots up to the highest ever used.
+    slots: List<Slot>,
+    /// No free slot is below this one.
+    low: usize,
+}
+
+impl Ports {
+    /// A table full of `nowhere`.
+    pub fn new(nowhere: Ref<Chan>) -> Result<Ref<Ports>> {
+        Ref::new(Ports { table: Spin::new(Table { slots: List::new(), low: 0 }), nowhere })
+    }
+
+    /// A copy.
+    pub fn copy(&self) -> Result<Ref<Ports>> {
+        let slots = self.table.lock().slots.copy()?;
+        Ref::new(Ports { table: Spin::new(Table { slots, low: 0 }), nowhere: self.nowhere.clone() })
+    }
+
+    /// An empty table with the same `nowhere`.
+    pub fn fresh(&self) -> Result<Ref<Ports>> {
+        Ports::new(self.nowhere.clone())
+    }
+
+    /// What a port leads to.
+    #[inline]
+    pub fn get(&self, fd: u64) -> Ref<Chan> {
+        let table = self.table.lock();
+        let slot = usize::try_from(fd).ok().and_then(|i| table.slots.get(i));
+        slot.map_or(&self.nowhere, |s| &s.chan).clone()
+    }
+
+    fn free(&self, slot: &Slot) -> bool {
+        Ref::same(&slot.chan, &self.nowhere)
+    }
+
+    fn empty(&self) -> Slot {
+        Slot { chan: self.nowhere.clone(), close_on_exec: false }
+    }
+
+    /// Assigns the lowest free port.
+    pub fn add(&self, chan: Ref<Chan>, close_on_exec: bool) -> Result<u64> {
+        let mut table = self.table.lock();
+        let low = table.low;
+        let at = table.slots.iter().skip(low).position(|s| self.free(s)).map(|i| i.saturating_add(low));
+        let at = at.unwrap_or(table.slots.len());
+        if at >= limit::PORTS {
+            return Err(Error::NoPort.into());
+        }
+        match table.slots.get_mut(at) {
+            Some(slot) => *slot = Slot { chan, close_on_exec },
+            None => table.slots.push(Slot { chan, close_on_exec })?,
+        }
+        table.low = at.saturating_add(1);
+        u64::try_from(at).map_err(|_| Error::NoPort.into())
+    }
+
+    /// Assigns a certain port; what was there comes back.
+    pub fn set(&self, fd: u64, chan: Ref<Chan>) -> Result<Ref<Chan>> {
+        let at = usize::try_from(fd).ok().filter(|&i| i < limit::PORTS).ok_or(Error::BadArg)?;
+        let mut table = self.table.lock();
+        while table.slots.len() <= at {
+            table.slots.push(self.empty())?;
+        }
+        let slot = table.slots.get_mut(at).ok_or(Error::BadArg)?;
+        Ok(core::mem::replace(slot, Slot { chan, close_on_exec: false }).chan)
+    }
+
+    /// Gives a port back: what it led to. Nothing distinguishes a port that led nowhere already but its answer.
+    pub fn close(&self, fd: u64) -> Result<Ref<Chan>> {
+        let mut table = self.table.lock();
+        let at = usize::try_from(fd).map_err(|_| Error::Nowhere)?;
+        let slot = table.slots.get_mut(at).ok_or(Error::Nowhere)?;
+        let old = core::mem::replace(slot, self.empty());
+        table.low = table.low.min(at);
+        drop(table);
+        if self.free(&old) { Err(Error::Nowhere.into()) } else { Ok(old.chan) }
+    }
+
+    /// Gives back every port that is to be closed at exec; the chans are dropped without the lock.
+    pub fn exec(&self) {
+        let mut from = 0usize;
+        loop {
+            let mut table = self.table.lock();
+            let hit = table.slots.iter().skip(from).position(|s| s.close_on_exec);
+            let Some(at) = hit.map(|i| i.saturating_add(from)) else { return };
+            let old = table.slots.get_mut(at).map(|s| core::mem::replace(s, self.empty()));
+            table.low = table.low.min(at);
+            drop(table);
+            drop(old);
+            from = at;
+        }
+    }
+
+    /// The assigned ports with their chans, from a number on: for `/proc/N/fd` and `#dup`.
+    pub fn next(&self, from: usize) -> Option<(usize, Ref<Chan>)> {
+        let table = self.table.lock();
+        let at = table.slots.iter().skip(from).position(|s| !self.free(s))?.saturating_add(from);
+        table.slots.get(at).map(|s| (at, s.chan.clone()))
+    }
+
+    /// How many are assigned.
+    pub fn used(&self) -> usize {
+        self.table.lock().slots.iter().filter(|s| !self.free(s)).count()
+    }
+}

@@ -1,0 +1,197 @@
+//! From a path to a file: as few requests as there are servers on the way.
+//!
+//! All names up to the next mount point go in one Twalk, at most 16. A server answers with the qids that it reached; if
+//! something is mounted on one of them the walk goes on from there. Where a directory is a union, the elements are
+//! tried in order until one knows the first name (a walk that breaks off later is not tried elsewhere, as in Plan 9).
+
+use super::file::{File, body_string};
+use super::path::elements;
+use super::{Head, Path, Scope};
+use crate::base::Ref;
+use crate::msg::{Data, Fail, Result};
+use crate::session;
+use abi::error::Error;
+use abi::file::Qid;
+use abi::limit;
+use abi::portal::op;
+
+/// A file with the name it was found by, not open.
+pub struct Place {
+    /// The file.
+    pub file: File,
+    /// How it was found.
+    pub path: Path,
+    /// What is mounted there, if it was found through a mount: the file is the union's first then.
+    pub union: Option<Ref<Head>>,
+}
+
+/// What a walk is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// The file that a program sees there.
+    Seen,
+    /// The file below whatever is mounted there: to mount on it, to remove it.
+    Covered,
+}
+
+/// Where a walk stands: a file that belongs to somebody else, or one of its own.
+enum At {
+    Root(Ref<Place>),
+    Mounted(Ref<Head>),
+}
+
+/// Room for the names of one Twalk: as many as fit a message page.
+struct Names {
+    body: [u8; NAMES],
+    len: usize,
+    count: u8,
+}
+
+/// Longer runs of names are walked in pieces.
+const NAMES: usize = 1024;
+
+impl Names {
+    /// Takes as many elements of `rest` as fit; the rest is left.
+    fn take<'p>(rest: &mut impl Iterator<Item = &'p [u8]>, peeked: &mut Option<&'p [u8]>) -> Names {
+        let mut n = Names { body: [0; NAMES], len: 0, count: 0 };
+        while let Some(name) = peeked.take().or_else(|| rest.next()) {
+            match body_string(&mut n.body, n.len, name) {
+                Ok(end) if usize::from(n.count) < limit::WALK => {
+                    n.len = end;
+                    n.count = n.count.saturating_add(1);
+                }
+                _ => {
+                    *peeked = Some(name);
+                    break;
+                }
+            }
+        }
+        n
+    }
+}
+
+/// How far one request came.
+enum Step {
+    /// All the way: the file.
+    All(File),
+    /// So many names, to a file that something is mounted on.
+    Mount(usize, Ref<Head>),
+    /// So many names.
+    Short(usize),
+}
+
+/// Walks names from a file and looks for mounts on the way; the last name's only if `last` says so.
+fn step(scope: &Scope, from: &File, names: &Names, last: bool) -> Result<Step> {
+    let mut new = File::reserve(&from.session)?;
+    let mut qids = [Qid::default(); limit::WALK];
+    let mut m = from.message(op::TWALK);
+    m.a = names.count;
+    m.fid2 = new.fid();
+    m.body = names.body.get(..names.len).unwrap_or(&[]);
+    m.data = Data::Qids(&mut qids);
+    let asked = usize::from(names.count);
+    let got = match session::call(&from.session, &mut m) {
+        Ok(r) => usize::try_from(r.count).unwrap_or(0).min(asked),
+        Err(e) => {
+            new.unused(e);
+            return match e {
+                Fail::Known(Error::NotExist) => Ok(Step::Short(0)),
+                e => Err(e),
+            };
+        }
+    };
+    let reached = qids.get(..got).unwrap_or(&[]);
+    if got == asked {
+        new.qid = reached.last().copied().unwrap_or(from.qid);
+    } else {
+        new.unused(Fail::Words);
+    }
+    for (i, &qid) in reached.iter().enumerate() {
+        if i.saturating_add(1) == asked && !last {
+            break;
+        }
+        if let Some(head) = scope.ns.find(&from.session, qid) {
+            // A file beyond it was reached in vain; it is given back now.
+            if got == asked {
+                let _ = new.clunk();
+            }
+            return Ok(Step::Mount(i.saturating_add(1), head));
+        }
+    }
+    Ok(if got == asked { Step::All(new) } else { Step::Short(got) })
+}
+
+/// As [`step`], from wherever the walk stands.
+fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> {
+    let head = match at {
+        At::Root(place) => match &place.union {
+            None => return step(scope, &place.file, names, last),
+            Some(head) => head,
+        },
+        At::Mounted(head) => head,
+    };
+    let mut outcome = Ok(Step::Short(0));
+    for m in head.union.iter() {
+        match step(scope, &m.place.file, names, last) {
+            Ok(Step::Short(0)) => {}
+            // An element whose server fails hides none of those after it.
+            Err(e @ (Fail::Words | Fail::Known(_))) if e != Error::Interrupted.into() => outcome = Err(e),
+            found => return found,
+        }
+    }
+    outcome
+}
+
+/// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
+pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
+    let mut at = At::Root(root.clone());
+    if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
+        at = At::Mounted(head);
+    }
+    let mut file = None;
+    let mut peeked = None;
+    let mut done = 0usize;
+    loop {
+        // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
+        let mut names = elements(path.below()).skip(done);
+        let batch = Names::take(&mut names, &mut peeked);
+        let more = peeked.take().is_some();
+        if batch.count == 0 {
+            break;
+        }
+        let seen = more || want == Want::Seen;
+        match match &file {
+            Some(f) => step(scope, f, &batch, seen)?,
+            None => step_from(scope, &at, &batch, seen)?,
+        } {
+            Step::All(f) => {
+                done = done.saturating_add(usize::from(batch.count));
+                if let Some(old) = file.replace(f) {
+                    let _ = old.clunk();
+                }
+            }
+            Step::Mount(n, head) => {
+                done = done.saturating_add(n);
+                at = At::Mounted(head);
+                if let Some(old) = file.take() {
+                    let _ = old.clunk();
+                }
+            }
+            // The element after the last one reached is missing, or what was reached is no directory.
+            Step::Short(_) => return Err(Error::NotExist.into()),
+        }
+    }
+    if let Some(file) = file {
+        return Ok(Place { file, path, union: None });
+    }
+    match at {
+        At::Mounted(head) if want == Want::Covered => {
+            Ok(Place { file: head.on.file.copy()?, path, union: None })
+        }
+        At::Mounted(head) => {
+            let first = head.union.first().ok_or(Error::NotMounted)?;
+            Ok(Place { file: first.place.file.copy()?, path, union: Some(head) })
+        }
+        At::Root(place) => Ok(Place { file: place.file.copy()?, path, union: place.union.clone() }),
+    }
+}

@@ -1,0 +1,212 @@
+//! What a process can name and who it is: the process as the name space and the trees see it.
+
+use super::exec::boot_word;
+use super::{Groups, NoteGroup, Proc};
+use crate::base::{Bytes, Ref, Spin};
+use crate::machine::Rights;
+use crate::mem::space::Use;
+use crate::msg::Result;
+use crate::name::{Chan, Place, Ports, Scope};
+use crate::thread::{NORMAL, STOP, Thread};
+use crate::tree::{Env, Text};
+use abi::error::Error;
+use core::sync::atomic::Ordering;
+
+/// What a process that has ended can name, for handlers of it that still run: nothing.
+static NOTHING: Spin<Option<Groups>> = Spin::new(None);
+/// The user who owns the machine, as whom the first process runs.
+static OWNER: Spin<Option<Ref<Bytes>>> = Spin::new(None);
+
+/// Makes what every process needs. Once, before any. The owner is the boot word `user=`.
+pub(crate) fn init() -> Result<()> {
+    *NOTHING.lock() = Some(Groups::new()?);
+    *OWNER.lock() = Some(Ref::new(Bytes::new(boot_word(b"user").unwrap_or(b"glenda"))?)?);
+    Ok(())
+}
+
+/// The owner's name.
+pub(super) fn owner() -> Result<Ref<Bytes>> {
+    OWNER.lock().clone().ok_or(Error::NoUser.into())
+}
+
+impl Proc {
+    /// Its groups, or nothing when it has ended.
+    #[expect(clippy::unwrap_used, reason = "init has made it before there are processes")]
+    fn all(&self) -> Groups {
+        let own = self.groups.lock().clone();
+        own.unwrap_or_else(|| NOTHING.lock().clone().unwrap())
+    }
+
+    /// Its descriptors.
+    pub fn ports(&self) -> Ref<Ports> {
+        self.all().ports
+    }
+
+    /// What a descriptor leads to.
+    #[inline]
+    pub fn chan(&self, fd: u64) -> Ref<Chan> {
+        if let Some(g) = &*self.groups.lock() {
+            return g.ports.get(fd);
+        }
+        self.all().ports.get(fd)
+    }
+
+    /// Its environment.
+    pub fn env(&self) -> Ref<Env> {
+        self.all().env
+    }
+
+    /// What it can name.
+    pub fn scope(&self) -> Scope {
+        let g = self.all();
+        Scope { ns: g.ns, dot: g.dot, trees: self.trees() }
+    }
+
+    /// Changes its working directory.
+    pub fn set_dot(&self, place: Ref<Place>) {
+        let mut old = None;
+        self.set_groups(|g| old = Some(core::mem::replace(&mut g.dot, place)));
+        // The old one goes with no lock held.
+        drop(old);
+    }
+
+    /// The trees of the kernel that it may name, a bit each.
+    pub fn trees(&self) -> u32 {
+        self.trees.load(Ordering::Relaxed)
+    }
+
+    /// Takes trees away, for good.
+    pub fn give_up_trees(&self, bits: u32) {
+        self.trees.fetch_and(!bits, Ordering::Relaxed);
+    }
+
+    /// May it mount? Not after RFNOMNT, which took every tree too.
+    pub fn may_mount(&self) -> Result<()> {
+        if self.trees() == 0 { Err(Error::Perm.into()) } else { Ok(()) }
+    }
+
+    /// Its user's name.
+    pub fn user<T>(&self, f: impl FnOnce(&[u8]) -> T) -> T {
+        f(&self.user_name())
+    }
+
+    /// Is its user the machine's owner?
+    pub fn is_owner(&self) -> bool {
+        owner().is_ok_and(|o| self.user(|u| u == &**o))
+    }
+
+    /// Its name.
+    pub fn name<T>(&self, f: impl FnOnce(&[u8]) -> T) -> T {
+        f(&self.name.lock())
+    }
+
+    /// Names it.
+    pub fn set_name(&self, name: &[u8]) -> Result<()> {
+        let new = Bytes::new(name)?;
+        *self.name.lock() = new;
+        Ok(())
+    }
+
+    /// Its arguments, as one line.
+    pub fn args<T>(&self, f: impl FnOnce(&[u8]) -> T) -> T {
+        f(&self.args.lock())
+    }
+
+    /// The number of its note group; 0 when it has ended.
+    pub fn note_group(&self) -> u32 {
+        self.groups().map_or(0, |g: Groups| -> u32 {
+            let group: &NoteGroup = &g.notes;
+            group.number
+        })
+    }
+
+    /// Sends it a note; one too many is lost.
+    pub fn note(&self, words: &[u8]) {
+        if let Some(this) = super::find(self.pid) {
+            let _ = super::post(&this, words);
+        }
+    }
+
+    /// Ends it.
+    pub fn kill(this: &Ref<Proc>) {
+        super::kill(this, b"killed");
+    }
+
+    /// Stops it before it next goes on at user level, or lets it go on.
+    pub fn stop(this: &Ref<Proc>, stop: bool) {
+        let Some(t) = this.thread() else { return };
+        if stop {
+            Thread::poke(&t, STOP);
+        } else {
+            t.pending.fetch_and(!STOP, Ordering::SeqCst);
+            Thread::unpark(&t);
+        }
+    }
+
+    /// Sets its priority: from 1, the least urgent, to that of a new process.
+    pub fn set_priority(&self, priority: u8) -> Result<()> {
+        if !(1..=NORMAL).contains(&priority) {
+            return Err(Error::BadCtl.into());
+        }
+        if let Some(t) = self.thread() {
+            t.priority.store(priority, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A line for each range of its memory.
+    pub fn segments(&self, t: &mut Text) -> Result<()> {
+        let Some(space) = self.space() else { return Ok(()) };
+        let mut done = Ok(());
+        space.each(|a| {
+            let word: &[u8] = match a.kind {
+                Use::Text => b"Text ",
+                Use::Data => b"Data ",
+                Use::Heap => b"Heap ",
+                Use::Stack => b"Stack ",
+                Use::Segment => b"Segment ",
+                Use::Activation => b"Activation ",
+                Use::Device => b"Device ",
+            };
+            let rights: &[u8] = match a.rights {
+                Rights::Read => b" r\n",
+                Rights::Write => b" rw\n",
+                Rights::Exec => b" rx\n",
+            };
+            let mut line = || t.put(word)?.hex(a.start)?.put(b" ")?.hex(a.end)?.put(rights).map(drop);
+            if done.is_ok() {
+                done = line();
+            }
+        });
+        done
+    }
+
+    /// Its state in words: what it does or whom it waits for and for how long, its time in milliseconds, its memory in
+    /// KiB.
+    pub fn describe(&self, t: &mut Text) -> Result<()> {
+        let Some(thread) = self.thread() else {
+            t.put(b"Dead 0 0")?;
+            return Ok(());
+        };
+        let stopped = thread.has_pending(STOP);
+        let inside = thread.call.lock().clone();
+        let now = crate::machine::now();
+        match inside.as_ref().and_then(|x| x.act.as_ref().map(|a| &a.portal.proc)) {
+            Some(server) => {
+                t.put(b"Call:")?;
+                server.name(|n| t.put(n).map(drop))?;
+            }
+            None if stopped => drop(t.put(b"Stopped")?),
+            None => {
+                let (word, since) = thread.doing();
+                t.put(word.as_bytes())?;
+                if since != 0 && word != "Running" {
+                    t.put(b":")?.number(now.saturating_sub(since) / 1_000_000)?.put(b"ms")?;
+                }
+            }
+        }
+        let memory = self.space().map_or(0, |s| s.resident() / 1024);
+        t.put(b" ")?.number(self.time() / 1_000_000)?.put(b" ")?.number(memory)?;
+        Ok(())
+    }
+}

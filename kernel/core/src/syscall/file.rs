@@ -1,0 +1,275 @@
+//! The system calls on files and names: arguments in, [`crate::name::ops`] for the work.
+//!
+//! Each takes the six argument words as they came and gives the result's word. A word from a program is an allegation:
+//! the first line of a handler narrows it, and a pointer becomes a [`UserBuf`].
+
+use crate::base::{Bytes, Ref};
+use crate::machine;
+use crate::msg::{Data, Result, UserBuf};
+use crate::name::{Chan, Scope, ops};
+use crate::thread;
+use crate::tree;
+use abi::error::Error;
+use abi::file::OCEXEC;
+use abi::limit;
+use abi::sys::Str;
+
+/// The argument words.
+pub(super) type Args = [u64; 6];
+
+/// A range that a program names.
+fn buf(addr: u64, len: u64) -> UserBuf {
+    // A length that no memory has can't be copied either.
+    UserBuf { addr, len: usize::try_from(len).unwrap_or(usize::MAX) }
+}
+
+fn path(addr: u64, len: u64) -> Result<Bytes> {
+    ops::path_in(buf(addr, len))
+}
+
+fn scope() -> Scope {
+    thread::current().proc.scope()
+}
+
+fn chan(fd: u64) -> Ref<Chan> {
+    thread::current().proc.chan(fd)
+}
+
+fn mode_of(word: u64) -> Result<u8> {
+    u8::try_from(word).map_err(|_| Error::BadOpen.into())
+}
+
+fn flags_of(word: u64) -> Result<u32> {
+    u32::try_from(word).map_err(|_| Error::BadArg.into())
+}
+
+fn assign(chan: Ref<Chan>, mode: u8) -> Result<u64> {
+    thread::current().proc.ports().add(chan, mode & OCEXEC != 0)
+}
+
+/// An offset; -1 is the descriptor's own.
+fn offset(word: u64) -> Result<Option<u64>> {
+    match word {
+        u64::MAX => Ok(None),
+        o if i64::try_from(o).is_ok() => Ok(Some(o)),
+        _ => Err(Error::BadOffset.into()),
+    }
+}
+
+fn word(n: usize) -> Result<u64> {
+    u64::try_from(n).map_err(|_| Error::BadArg.into())
+}
+
+/// Reads.
+pub(super) fn pread([fd, addr, len, at, ..]: Args) -> Result<u64> {
+    let chan = chan(fd);
+    let n = chan.read(&scope, buf(addr, len), offset(at)?);
+    done(chan);
+    word(n?)
+}
+
+/// Writes.
+pub(super) fn pwrite([fd, addr, len, at, ..]: Args) -> Result<u64> {
+    let chan = chan(fd);
+    let n = chan.write(buf(addr, len), offset(at)?);
+    done(chan);
+    word(n?)
+}
+
+/// Lets go of a chan that a system call has used. If its port was closed meanwhile by another thread, this is its end.
+#[inline]
+fn done(chan: Ref<Chan>) {
+    drop(chan);
+}
+
+/// Opens.
+pub(super) fn open([addr, len, mode, ..]: Args) -> Result<u64> {
+    let mode = mode_of(mode)?;
+    let path = path(addr, len)?;
+    assign(ops::open(&scope(), &path, mode)?, mode)
+}
+
+/// Creates.
+pub(super) fn create([addr, len, mode, perm, ..]: Args) -> Result<u64> {
+    let mode = u32::try_from(mode).map_err(|_| Error::BadOpen)?;
+    let perm = flags_of(perm)?;
+    let path = path(addr, len)?;
+    let chan = ops::create(&scope(), &path, mode, perm)?;
+    assign(chan, u8::try_from(mode & 0xff).unwrap_or(0))
+}
+
+/// Closes. The clunk is done here and now if nobody else has the open file, so that its server's word is known.
+pub(super) fn close([fd, ..]: Args) -> Result<u64> {
+    let chan = thread::current().proc.ports().close(fd)?;
+    match Ref::into_inner(chan) {
+        Some(chan) => chan.close().map(|()| 0),
+        None => Ok(0),
+    }
+}
+
+/// Moves the offset.
+pub(super) fn seek([fd, at, whence, ..]: Args) -> Result<u64> {
+    let chan = chan(fd);
+    if chan.file.session.is_nowhere() {
+        return Err(Error::Nowhere.into());
+    }
+    let by = i64::from_ne_bytes(at.to_ne_bytes());
+    let base = match whence {
+        0 => 0,
+        1 => *chan.offset.lock(),
+        2 => {
+            let mut record = Bytes::zeroed(limit::STAT)?;
+            let n = usize::try_from(chan.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
+            length(record.get(..n).unwrap_or(&[])).ok_or(Error::BadReply)?
+        }
+        _ => return Err(Error::BadArg.into()),
+    };
+    let new = base.checked_add_signed(by).filter(|&n| i64::try_from(n).is_ok()).ok_or(Error::BadOffset)?;
+    if chan.file.qid.is_dir() && new != 0 {
+        return Err(Error::BadOffset.into());
+    }
+    *chan.offset.lock() = new;
+    Ok(new)
+}
+
+/// The length in a stat record.
+fn length(record: &[u8]) -> Option<u64> {
+    record.get(33..41)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Copies a port.
+pub(super) fn dup([old, new, ..]: Args) -> Result<u64> {
+    let proc = &thread::current().proc;
+    let chan = proc.chan(old);
+    if chan.file.session.is_nowhere() {
+        return Err(Error::Nowhere.into());
+    }
+    // Descriptors are 32 bits wide; -1 may come in either width.
+    if new == u64::MAX || new == u64::from(u32::MAX) {
+        return proc.ports().add(chan, false);
+    }
+    let replaced = proc.ports().set(new, chan)?;
+    if let Some(c) = Ref::into_inner(replaced) {
+        // Its server's word on the close is for nobody here.
+        let _ = c.close();
+    }
+    Ok(new)
+}
+
+/// Makes a pipe.
+pub(super) fn pipe([fds, ..]: Args) -> Result<u64> {
+    let ports = thread::current().proc.ports();
+    let [a, b] = tree::pipe()?;
+    let first = ports.add(a, false)?;
+    let second = ports.add(b, false).inspect_err(|_| drop(ports.close(first)))?;
+    let mut both = [0; 8];
+    for (to, fd) in both.chunks_exact_mut(4).zip([first, second]) {
+        to.copy_from_slice(&u32::try_from(fd).unwrap_or(0).to_le_bytes());
+    }
+    if !machine::copy_out(UserBuf { addr: fds, len: both.len() }, &both) {
+        drop((ports.close(first), ports.close(second)));
+        return Err(Error::BadAddress.into());
+    }
+    Ok(0)
+}
+
+/// The stat record of a path.
+pub(super) fn stat([addr, len, to, room, ..]: Args) -> Result<u64> {
+    let path = path(addr, len)?;
+    ops::stat(&scope(), &path, buf(to, room))
+}
+
+/// Changes the stat record of a path.
+pub(super) fn wstat([addr, len, from, size, ..]: Args) -> Result<u64> {
+    let path = path(addr, len)?;
+    let record = ops::record_in(buf(from, size))?;
+    ops::wstat(&scope(), &path, &record).map(|()| 0)
+}
+
+/// The stat record of a descriptor.
+pub(super) fn fstat([fd, to, room, ..]: Args) -> Result<u64> {
+    chan(fd).stat(Data::ToUser(buf(to, room))).map(u64::from)
+}
+
+/// Changes the stat record of a descriptor.
+pub(super) fn fwstat([fd, from, size, ..]: Args) -> Result<u64> {
+    let record = ops::record_in(buf(from, size))?;
+    chan(fd).wstat(&record).map(|()| 0)
+}
+
+/// Removes a file.
+pub(super) fn remove([addr, len, ..]: Args) -> Result<u64> {
+    let path = path(addr, len)?;
+    ops::remove(&scope(), &path).map(|()| 0)
+}
+
+/// Changes the working directory.
+pub(super) fn chdir([addr, len, ..]: Args) -> Result<u64> {
+    let path = path(addr, len)?;
+    let place = ops::chdir(&scope(), &path)?;
+    thread::current().proc.set_dot(place);
+    Ok(0)
+}
+
+/// The path of a descriptor.
+pub(super) fn fd2path([fd, to, room, ..]: Args) -> Result<u64> {
+    let chan = chan(fd);
+    if chan.file.session.is_nowhere() {
+        return Err(Error::Nowhere.into());
+    }
+    let text = chan.path.text();
+    let to = buf(to, room);
+    if text.len() > to.len {
+        return Err(Error::ShortBuffer.into());
+    }
+    if !machine::copy_out(UserBuf { addr: to.addr, len: text.len() }, text) {
+        return Err(Error::BadAddress.into());
+    }
+    word(text.len())
+}
+
+/// Binds.
+pub(super) fn bind([new, new_len, old, old_len, flags, _]: Args) -> Result<u64> {
+    let (new, old) = (path(new, new_len)?, path(old, old_len)?);
+    ops::bind(&scope(), &new, &old, flags_of(flags)?).map(|()| 0)
+}
+
+/// A [`Str`] in user memory, and what it names.
+fn string(addr: u64) -> Result<Bytes> {
+    if addr == 0 {
+        return Bytes::new(b"");
+    }
+    let mut raw = [0; size_of::<Str>()];
+    if !machine::copy_in(&mut raw, UserBuf { addr, len: size_of::<Str>() }) {
+        return Err(Error::BadAddress.into());
+    }
+    let (a, l) = raw.split_at(8);
+    let number = |b: &[u8]| b.try_into().map(u64::from_le_bytes).unwrap_or(0);
+    path(number(a), number(l))
+}
+
+/// Mounts.
+pub(super) fn mount([fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> {
+    let flags = flags_of(flags)?;
+    let server = chan(fd);
+    let auth = (afd != u64::MAX && afd != u64::from(u32::MAX)).then(|| chan(afd));
+    let (old, aname) = (path(old, old_len)?, string(aname)?);
+    let proc = &thread::current().proc;
+    proc.may_mount()?;
+    let user = proc.user(Bytes::new)?;
+    ops::mount(&scope(), &server, auth.as_deref(), &user, &old, flags, &aname).map(|()| 0)
+}
+
+/// Unmounts.
+pub(super) fn unmount([new, new_len, old, old_len, ..]: Args) -> Result<u64> {
+    let (new, old) = (path(new, new_len)?, path(old, old_len)?);
+    ops::unmount(&scope(), &new, &old).map(|()| 0)
+}
+
+/// Asks for an authentication file.
+pub(super) fn fauth([fd, aname, len, ..]: Args) -> Result<u64> {
+    let server = chan(fd);
+    let aname = path(aname, len)?;
+    let user = thread::current().proc.user(Bytes::new)?;
+    assign(ops::fauth(&server, &user, &aname)?, 0)
+}

@@ -1,0 +1,46 @@
+//! What trees ask of the process on whose behalf they work: the one place that knows where it is kept.
+
+use super::Env;
+use crate::base::{Bytes, Ref};
+use crate::msg::Result;
+use crate::name::Ports;
+use crate::thread;
+
+/// The port table.
+pub(super) fn ports() -> Ref<Ports> {
+    thread::current().proc.ports()
+}
+
+/// The environment.
+pub(super) fn env() -> Ref<Env> {
+    thread::current().proc.env()
+}
+
+/// The user's name.
+pub(super) fn user() -> Result<Bytes> {
+    thread::current().proc.user(Bytes::new)
+}
+
+/// Is this the user's name?
+pub(super) fn is_user(name: &[u8]) -> bool {
+    thread::current().proc.user(|u| u == name)
+}
+
+/// Is the user the machine's owner?
+pub(super) fn is_owner() -> bool {
+    thread::current().proc.is_owner()
+}
+
+/// Sends the process a note of the kernel's.
+pub(super) fn note(text: &str) {
+    thread::current().proc.note(text.as_bytes());
+}
+
+/// Copies a name to the stack, so that no lock is held while it is given out.
+pub(super) fn copy<'b>(from: &[u8], to: &'b mut [u8]) -> &'b [u8] {
+    let n = from.len().min(to.len());
+    if let (Some(t), Some(f)) = (to.get_mut(..n), from.get(..n)) {
+        t.copy_from_slice(f);
+    }
+    to.get(..n).unwrap_or(&[])
+}

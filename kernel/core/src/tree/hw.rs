@@ -1,0 +1,156 @@
+//! `#hw`: devices for user-level drivers: ports as a file, each interrupt line as a file.
+//!
+//! `io`: a read or write at an offset of 1, 2 or 4 bytes is one access to that port; a longer write sends its bytes to
+//! the one port in order. `irqN`: a read returns when the line has fired since the last read, with the count so far as
+//! text. Both are the machine's owner's alone.
+
+use super::text::decimal;
+use super::{Entry, Tree, here, put, take, wrote};
+use crate::base::Spin;
+use crate::machine;
+use crate::msg::{Msg, Reply, Result};
+use crate::thread::{self, Doing, Thread, Waiters};
+use abi::error::Error;
+use abi::file::{OREAD, QTDIR, QTFILE, Qid};
+
+/// The tree.
+pub struct Hardware;
+
+const IO: u64 = 1;
+/// Line `n` is file `n` and this.
+const IRQ: u64 = 2;
+/// Lines that have a file.
+const LINES: usize = 24;
+
+struct Line {
+    fired: u64,
+    /// What the last read has told.
+    told: u64,
+    waiting: Waiters,
+}
+
+static LINE: [Spin<Line>; LINES] =
+    [const { Spin::new(Line { fired: 0, told: 0, waiting: Waiters::new() }) }; LINES];
+
+/// An interrupt of a line has come; it is masked until somebody waits again.
+pub fn fired(irq: usize) {
+    let Some(line) = LINE.get(irq) else { return };
+    let mut l = line.lock();
+    l.fired = l.fired.wrapping_add(1);
+    while let Some(t) = l.waiting.pop() {
+        Thread::unpark(&t);
+    }
+}
+
+fn lines() -> usize {
+    machine::irqs().min(LINES)
+}
+
+fn irq_of(file: Qid) -> Option<usize> {
+    usize::try_from(file.path.checked_sub(IRQ)?).ok().filter(|&n| n < lines())
+}
+
+fn name_of(file: Qid, buf: &mut [u8; 8]) -> &[u8] {
+    match irq_of(file) {
+        None if file.path == 0 => b"#hw",
+        None => b"io",
+        Some(n) => {
+            let mut digits = [0; 20];
+            let digits = decimal(u64::try_from(n).unwrap_or(0), &mut digits);
+            let end = digits.len().saturating_add(3);
+            for (t, &f) in buf.iter_mut().zip(b"irq".iter().chain(digits)) {
+                *t = f;
+            }
+            buf.get(..end).unwrap_or(b"irq")
+        }
+    }
+}
+
+fn qid(path: u64) -> Qid {
+    Qid { kind: if path == 0 { QTDIR } else { QTFILE }, vers: 0, path }
+}
+
+impl Tree for Hardware {
+    fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
+        if name == b".." {
+            return Ok(qid(0));
+        }
+        let all = u64::try_from(lines()).unwrap_or(0).saturating_add(IRQ);
+        let hit = (IO..all).find(|&p| name_of(qid(p), &mut [0; 8]) == name);
+        hit.map(qid).ok_or(Error::NotExist.into())
+    }
+
+    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+        let mode = match file.path {
+            0 => super::DIR,
+            IO => 0o600,
+            _ => 0o400,
+        };
+        give(&Entry { qid: file, mode, length: 0, name: name_of(file, &mut [0; 8]), user: b"sys" })
+    }
+
+    fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
+        let path = at.saturating_add(1);
+        let there = path == IO || irq_of(qid(path)).is_some();
+        Ok(there.then(|| (qid(path), path)))
+    }
+
+    fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
+        if file.path != 0 && !here::is_owner() || file.path != IO && mode & 3 != OREAD {
+            return Err(Error::Perm.into());
+        }
+        Ok(file)
+    }
+
+    fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        if file.path == IO {
+            let port = u16::try_from(m.offset).map_err(|_| Error::BadOffset)?;
+            let width = u8::try_from(m.count).ok().filter(|w| matches!(w, 1 | 2 | 4)).ok_or(Error::BadArg)?;
+            let value = machine::port_in(port, width).to_le_bytes();
+            let count = put(&mut m.data, 0, value.get(..usize::from(width)).unwrap_or(&[]))?;
+            return Ok(Reply { count, ..Reply::default() });
+        }
+        let n = irq_of(file).ok_or(Error::NotExist)?;
+        let line = LINE.get(n).ok_or(Error::NotExist)?;
+        let me = thread::current_ref();
+        loop {
+            {
+                let mut l = line.lock();
+                if l.fired != l.told {
+                    l.told = l.fired;
+                    let mut digits = [0; 20];
+                    let fired = l.fired;
+                    drop(l);
+                    let text = decimal(fired, &mut digits);
+                    let count = put(&mut m.data, 0, text)?;
+                    return Ok(Reply { count, ..Reply::default() });
+                }
+                l.waiting.push(me.clone());
+            }
+            machine::unmask(n);
+            let r = thread::wait(Doing::Tree, u64::MAX);
+            line.lock().waiting.remove(&me);
+            r?;
+        }
+    }
+
+    fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        if file.path != IO {
+            return Err(Error::Perm.into());
+        }
+        let port = u16::try_from(m.offset).map_err(|_| Error::BadOffset)?;
+        let mut done = 0usize;
+        loop {
+            let mut buf = [0; 64];
+            let n = take(&m.data, done, &mut buf)?;
+            let bytes = buf.get(..n).unwrap_or(&[]);
+            match (done, m.count, bytes) {
+                (_, _, []) => return wrote(m),
+                (0, 2, &[a, b]) => machine::port_out(port, 2, u32::from(u16::from_le_bytes([a, b]))),
+                (0, 4, &[a, b, c, d]) => machine::port_out(port, 4, u32::from_le_bytes([a, b, c, d])),
+                _ => bytes.iter().for_each(|&b| machine::port_out(port, 1, u32::from(b))),
+            }
+            done = done.saturating_add(n);
+        }
+    }
+}

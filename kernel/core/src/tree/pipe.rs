@@ -1,0 +1,258 @@
+//! `#pipe`: two-way pipes (pipe(3)). The system call `pipe` makes one; its two ends are files of this tree.
+//!
+//! What is written to one end is read from the other, in order. A read gets what one or more writes brought; a write
+//! waits while the buffer is full. When an end's last descriptor is closed, reads at the other find the end of the
+//! file once the buffer is empty, and writes fail and are told by a note.
+
+use super::{Entry, Tree, here, put, take};
+use crate::base::{Bytes, List, Ref, Spin};
+use crate::msg::{Msg, Reply, Result};
+use crate::name::{Chan, File, Path};
+use crate::thread::{self, Doing, Thread, Waiters};
+use abi::error::Error;
+use abi::file::{ORDWR, QTDIR, QTFILE, Qid};
+
+/// The tree.
+pub(crate) struct Pipes;
+
+/// Bytes that wait in one direction.
+const ROOM: usize = 8192;
+/// A copy in or out goes through so many bytes on the kernel's stack.
+const PIECE: usize = 512;
+
+/// One direction. Its lock is never held across a copy from or to a program.
+struct Way {
+    buffer: Bytes,
+    from: usize,
+    len: usize,
+    /// The ends that write and read are open.
+    open_write: bool,
+    open_read: bool,
+    readers: Waiters,
+    writers: Waiters,
+}
+
+struct Pipe {
+    path: u64,
+    ways: [Spin<Way>; 2],
+}
+
+struct All {
+    /// Slots by the qid's path halved; a slot is used again.
+    pipes: List<Option<Ref<Pipe>>>,
+}
+
+static ALL: Spin<All> = Spin::new(All { pipes: List::new() });
+
+fn qid(path: u64) -> Qid {
+    Qid { kind: QTFILE, vers: 0, path }
+}
+
+impl Way {
+    fn new() -> Result<Spin<Way>> {
+        let (readers, writers) = (Waiters::new(), Waiters::new());
+        Ok(Spin::new(Way {
+            buffer: Bytes::zeroed(ROOM)?,
+            from: 0,
+            len: 0,
+            open_write: true,
+            open_read: true,
+            readers,
+            writers,
+        }))
+    }
+
+    /// Copies waiting bytes out and forgets them.
+    fn get(&mut self, to: &mut [u8]) -> usize {
+        let n = self.len.min(to.len());
+        let first = n.min(ROOM.saturating_sub(self.from));
+        for (range, t) in
+            [(self.from..self.from.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)]
+        {
+            if let (Some(t), Some(f)) = (to.get_mut(t), self.buffer.get(range)) {
+                t.copy_from_slice(f);
+            }
+        }
+        self.from = self.from.saturating_add(n) % ROOM;
+        self.len = self.len.saturating_sub(n);
+        n
+    }
+
+    /// Adds bytes, as many as there is room for.
+    fn add(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(ROOM.saturating_sub(self.len));
+        let at = self.from.saturating_add(self.len) % ROOM;
+        let first = n.min(ROOM.saturating_sub(at));
+        for (range, f) in [(at..at.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)] {
+            if let (Some(t), Some(f)) = (self.buffer.get_mut(range), bytes.get(f)) {
+                t.copy_from_slice(f);
+            }
+        }
+        self.len = self.len.saturating_add(n);
+        n
+    }
+}
+
+/// Lets all of a queue go on; each looks again.
+fn wake(waiters: &mut Waiters) {
+    while let Some(t) = waiters.pop() {
+        Thread::unpark(&t);
+    }
+}
+
+/// Waits on a queue of a way until something about it changes, unless `ready` says that it has.
+fn wait(way: &Spin<Way>, queue: fn(&mut Way) -> &mut Waiters, ready: impl Fn(&Way) -> bool) -> Result<()> {
+    let me = thread::current_ref();
+    {
+        let mut w = way.lock();
+        if ready(&w) {
+            return Ok(());
+        }
+        queue(&mut w).push(me.clone());
+    }
+    let r = thread::wait(Doing::Tree, u64::MAX);
+    // Whoever woke it took it off; a note did not.
+    queue(&mut way.lock()).remove(&me);
+    r
+}
+
+fn find(file: Qid) -> Result<Ref<Pipe>> {
+    let slot = usize::try_from(file.path >> 1).unwrap_or(usize::MAX);
+    ALL.lock().pipes.get(slot).cloned().flatten().ok_or(Error::NotExist.into())
+}
+
+/// The direction that an end reads, and the one it writes.
+fn ways(pipe: &Pipe, file: Qid) -> (&Spin<Way>, &Spin<Way>) {
+    let [a, b] = &pipe.ways;
+    if file.path & 1 == 0 { (b, a) } else { (a, b) }
+}
+
+/// A new pipe's two ends.
+pub fn pipe() -> Result<[Ref<Chan>; 2]> {
+    let root = super::attach(b"pipe", super::ALL)?;
+    let [a, b] = [Way::new()?, Way::new()?];
+    let path = {
+        let mut all = ALL.lock();
+        let slot = match all.pipes.iter().position(Option::is_none) {
+            Some(s) => s,
+            None => {
+                all.pipes.push(None)?;
+                all.pipes.len().saturating_sub(1)
+            }
+        };
+        let path = u64::try_from(slot).unwrap_or(0) << 1;
+        let pipe = Ref::new(Pipe { path, ways: [a, b] })?;
+        if let Some(s) = all.pipes.get_mut(slot) {
+            *s = Some(pipe);
+        }
+        path
+    };
+    let end = |path: u64, name: &[u8]| {
+        let file = File::opened_tree(root.file.session.clone(), qid(path), ORDWR);
+        Chan::new(file, Path::resolve(&root.path, name)?, ORDWR, 0, None)
+    };
+    // If the second fails, dropping the first closes its end, and dropping the second's file the other.
+    Ok([end(path, b"data")?, end(path | 1, b"data1")?])
+}
+
+impl Tree for Pipes {
+    fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
+        if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
+    }
+
+    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+        if file.kind & QTDIR != 0 {
+            return give(&Entry { qid: file, mode: super::DIR, length: 0, name: b"#pipe", user: b"sys" });
+        }
+        let pipe = find(file)?;
+        let length = u64::try_from(ways(&pipe, file).0.lock().len).unwrap_or(0);
+        let name: &[u8] = if file.path == pipe.path { b"data" } else { b"data1" };
+        give(&Entry { qid: file, mode: 0o600, length, name, user: &here::user()? })
+    }
+
+    fn list(&self, _: Qid, _: u64) -> Result<Option<(Qid, u64)>> {
+        Ok(None)
+    }
+
+    fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        let pipe = find(file)?;
+        let way = ways(&pipe, file).0;
+        let asked = usize::try_from(m.count).unwrap_or(0);
+        let mut done = 0usize;
+        loop {
+            let mut buf = [0; PIECE];
+            let room = asked.saturating_sub(done).min(PIECE);
+            let (n, over) = {
+                let mut w = way.lock();
+                let n = w.get(buf.get_mut(..room).unwrap_or(&mut []));
+                if n > 0 {
+                    wake(&mut w.writers);
+                }
+                (n, !w.open_write)
+            };
+            if n > 0 {
+                put(&mut m.data, done, buf.get(..n).unwrap_or(&[]))?;
+                done = done.saturating_add(n);
+            }
+            if done == asked || n == 0 && (done > 0 || over) {
+                return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
+            }
+            if n == 0 {
+                wait(way, |w| &mut w.readers, |w| w.len > 0 || !w.open_write)?;
+            }
+        }
+    }
+
+    fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        let pipe = find(file)?;
+        let way = ways(&pipe, file).1;
+        let mut done = 0usize;
+        loop {
+            let mut buf = [0; PIECE];
+            let n = take(&m.data, done, &mut buf)?;
+            if n == 0 {
+                return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
+            }
+            let added = {
+                let mut w = way.lock();
+                if !w.open_read {
+                    drop(w);
+                    here::note(abi::note::PIPE);
+                    return Err(Error::Hungup.into());
+                }
+                let added = w.add(buf.get(..n).unwrap_or(&[]));
+                if added > 0 {
+                    wake(&mut w.readers);
+                }
+                added
+            };
+            done = done.saturating_add(added);
+            if added == 0 {
+                wait(way, |w| &mut w.writers, |w| w.len < ROOM || !w.open_read)?;
+            }
+        }
+    }
+
+    fn close(&self, file: Qid, _: u8) {
+        let Ok(pipe) = find(file) else { return };
+        let (reads, writes) = ways(&pipe, file);
+        let mut gone = true;
+        {
+            let mut w = reads.lock();
+            w.open_read = false;
+            wake(&mut w.writers);
+            gone &= !w.open_write;
+        }
+        {
+            let mut w = writes.lock();
+            w.open_write = false;
+            wake(&mut w.readers);
+            gone &= !w.open_read;
+        }
+        if gone {
+            let slot = usize::try_from(file.path >> 1).unwrap_or(usize::MAX);
+            let old = ALL.lock().pipes.get_mut(slot).and_then(Option::take);
+            drop(old);
+        }
+    }
+}

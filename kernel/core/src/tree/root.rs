@@ -1,0 +1,60 @@
+//! `#root`: the directories that a namespace is built on, and the boot archive.
+
+use super::{Entry, Tree, give, only_read};
+use crate::machine;
+use crate::msg::{Msg, Reply, Result};
+use abi::error::Error;
+use abi::file::{QTDIR, QTFILE, Qid};
+
+/// The tree.
+pub(crate) struct Root;
+
+/// The files of the root, by qid.path from 1.
+const NAMES: &[&str] =
+    &["archive", "bin", "boot", "cmdline", "dev", "env", "fd", "lib", "mnt", "n", "proc", "srv", "tmp"];
+const ARCHIVE: u64 = 1;
+const CMDLINE: u64 = 4;
+
+fn name(path: u64) -> Option<&'static str> {
+    NAMES.get(usize::try_from(path.checked_sub(1)?).ok()?).copied()
+}
+
+fn qid(path: u64) -> Qid {
+    let kind = if matches!(path, ARCHIVE | CMDLINE) { QTFILE } else { QTDIR };
+    Qid { kind, vers: 0, path }
+}
+
+impl Tree for Root {
+    fn walk(&self, dir: Qid, wanted: &[u8]) -> Result<Qid> {
+        if wanted == b".." {
+            return Ok(qid(0));
+        }
+        let i = NAMES.iter().position(|n| dir.path == 0 && n.as_bytes() == wanted).ok_or(Error::NotExist)?;
+        Ok(qid(u64::try_from(i).unwrap_or(0).saturating_add(1)))
+    }
+
+    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+        let name = if file.path == 0 { "/" } else { name(file.path).ok_or(Error::NotExist)? };
+        let (mode, length) = match file.path {
+            ARCHIVE => (0o444, machine::archive().len()),
+            CMDLINE => (0o444, machine::command_line().len()),
+            _ => (super::DIR, 0),
+        };
+        let length = u64::try_from(length).unwrap_or(0);
+        give(&Entry { qid: file, mode, length, name: name.as_bytes(), user: b"sys" })
+    }
+
+    fn list(&self, dir: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
+        let path = at.saturating_add(1);
+        Ok((dir.path == 0 && name(path).is_some()).then(|| (qid(path), path)))
+    }
+
+    fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
+        only_read(mode)?;
+        Ok(file)
+    }
+
+    fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        give(m, if file.path == ARCHIVE { machine::archive() } else { machine::command_line() })
+    }
+}

@@ -1,0 +1,164 @@
+//! `#srv`: the board where open files, portals above all, have names (srv(3)).
+//!
+//! A process creates a file here and writes the number of one of its descriptors to it; whoever opens the file gets
+//! that open file.
+
+use super::{Entry, Text, Tree, command, here, wrote};
+use crate::base::{Bytes, List, Ref, Spin};
+use crate::msg::{Msg, Reply, Result};
+use crate::name::Chan;
+use crate::session::Session;
+use abi::error::Error;
+use abi::file::{OEXEC, ORDWR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
+use abi::limit;
+
+/// The tree.
+pub(crate) struct Board;
+
+struct Post {
+    path: u64,
+    name: Bytes,
+    owner: Bytes,
+    perm: u32,
+    chan: Option<Ref<Chan>>,
+}
+
+struct Posts {
+    /// In order of their numbers.
+    list: List<Post>,
+    next: u64,
+}
+
+/// Chans that are taken off are dropped without the lock.
+static POSTS: Spin<Posts> = Spin::new(Posts { list: List::new(), next: 1 });
+
+const ROOT: Qid = Qid { kind: QTDIR, vers: 0, path: 0 };
+
+fn qid(path: u64) -> Qid {
+    Qid { kind: QTFILE, vers: 0, path }
+}
+
+/// May the current user use a file of this owner in this way?
+fn allowed(post: &Post, mode: u8) -> bool {
+    let wanted = match mode & 3 {
+        OREAD | OEXEC => 4,
+        OWRITE => 2,
+        _ => 6,
+    };
+    let shift = if here::is_user(&post.owner) { 6 } else { 0 };
+    post.perm >> shift & wanted == wanted
+}
+
+/// The open file behind a name.
+pub(crate) fn posted(file: Qid, mode: u8) -> Result<Ref<Chan>> {
+    let posts = POSTS.lock();
+    let post = posts.list.iter().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
+    if !allowed(post, mode) {
+        return Err(Error::Perm.into());
+    }
+    let chan = post.chan.as_ref().ok_or(Error::NotExist)?;
+    let fits = match mode & 3 {
+        OREAD | OEXEC => chan.may_read(),
+        OWRITE => chan.may_write(),
+        _ => chan.may_read() && chan.may_write(),
+    };
+    if fits { Ok(chan.clone()) } else { Err(Error::Perm.into()) }
+}
+
+/// The path of the file here by which a session's server can be mounted again, as rc reads it; `'#server'` if none is.
+pub(crate) fn name_of(session: &Session, t: &mut Text) -> Result<()> {
+    let posts = POSTS.lock();
+    let same = |p: &Post| {
+        let chan = p.chan.as_ref()?.file.session.portal()?;
+        session.portal().is_some_and(|q| Ref::same(chan, q)).then_some(())
+    };
+    match posts.list.iter().find(|p| same(p).is_some()) {
+        Some(p) => t.put(b"/srv/")?.quoted(&p.name).map(drop),
+        None => t.quoted(b"#server").map(drop),
+    }
+}
+
+impl Tree for Board {
+    fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
+        if name == b".." {
+            return Ok(ROOT);
+        }
+        let posts = POSTS.lock();
+        posts.list.iter().find(|p| *p.name == *name).map(|p| qid(p.path)).ok_or(Error::NotExist.into())
+    }
+
+    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+        if file.path == 0 {
+            return give(&Entry {
+                qid: ROOT,
+                mode: abi::file::DMDIR | 0o777,
+                length: 0,
+                name: b"#srv",
+                user: b"sys",
+            });
+        }
+        let mut name = [0; limit::NAME];
+        let mut user = [0; limit::USER];
+        let (name, user, mode) = {
+            let posts = POSTS.lock();
+            let p = posts.list.iter().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
+            (here::copy(&p.name, &mut name), here::copy(&p.owner, &mut user), p.perm)
+        };
+        give(&Entry { qid: file, mode, length: 0, name, user })
+    }
+
+    fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
+        let posts = POSTS.lock();
+        Ok(posts.list.iter().find(|p| p.path > at).map(|p| (qid(p.path), p.path)))
+    }
+
+    fn create(&self, dir: Qid, name: &[u8], perm: u32, mode: u8) -> Result<Qid> {
+        if dir.path != 0 || mode & 3 != OWRITE && mode & 3 != ORDWR || perm & abi::file::DMDIR != 0 {
+            return Err(Error::Perm.into());
+        }
+        let (name, owner) = (Bytes::new(name)?, here::user()?);
+        let mut posts = POSTS.lock();
+        if posts.list.iter().any(|p| p.name == name) {
+            return Err(Error::Exists.into());
+        }
+        let path = posts.next;
+        posts.next = path.saturating_add(1);
+        posts.list.push(Post { path, name, owner, perm: perm & 0o777, chan: None })?;
+        Ok(qid(path))
+    }
+
+    fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        let mut buf = [0; 32];
+        let fd: u64 = command(m, &mut buf)?.parse().map_err(|_| Error::BadCtl)?;
+        let chan = here::ports().get(fd);
+        if chan.file.session.is_nowhere() {
+            return Err(Error::Nowhere.into());
+        }
+        let mut posts = POSTS.lock();
+        let post = posts.list.iter_mut().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
+        if post.chan.is_some() {
+            return Err(Error::Exclusive.into());
+        }
+        post.chan = Some(chan);
+        wrote(m)
+    }
+
+    fn close(&self, file: Qid, mode: u8) {
+        if mode & abi::file::ORCLOSE != 0 {
+            let _ = self.remove(file);
+        }
+    }
+
+    fn remove(&self, file: Qid) -> Result<()> {
+        let mut posts = POSTS.lock();
+        let at = posts.list.iter().position(|p| p.path == file.path).ok_or(Error::Perm)?;
+        let mine = posts.list.get(at).is_some_and(|p| here::is_user(&p.owner) || here::is_owner());
+        if !mine {
+            return Err(Error::Perm.into());
+        }
+        let gone = posts.list.remove(at);
+        drop(posts);
+        drop(gone);
+        Ok(())
+    }
+}
