@@ -289,7 +289,11 @@ impl Files {
                 Rmsg::Rread { data: &offset.to_le_bytes() }.encode(tag, &mut room)
             }
             Tmsg::Tclunk { fid } if self.fids.remove(&fid) => Rmsg::Rclunk {}.encode(tag, &mut room),
-            other => panic!("{other}: not in order"),
+            // Behind a walk that failed, or out of order, which the user will notice.
+            Tmsg::Tread { .. } | Tmsg::Tclunk { .. } => {
+                Rmsg::error(abi::error::Error::UnknownFid).encode(tag, &mut room)
+            }
+            other => panic!("{other}: nobody sends that"),
         };
         self.out.extend(&room[..n.unwrap()]);
         self.act();
@@ -301,6 +305,8 @@ enum Waits {
     Walk(Fid, bool),
     Read(u64),
     Clunk(Fid),
+    /// Something behind a walk that fails.
+    Doomed,
 }
 
 /// The client's side: chains of walk, reads and clunk on fids of the session's.
@@ -334,7 +340,10 @@ impl User {
                 let names = [Name::DOTDOT];
                 let wname = if good { Names::new(&names).unwrap() } else { Names::NONE };
                 self.submit(&Tmsg::Twalk { fid: 0, newfid, wname }, Waits::Walk(newfid, good));
-                if good && pipelined {
+                if !good && pipelined {
+                    self.submit(&Tmsg::Tread { fid: newfid, offset: 0, count: 8 }, Waits::Doomed);
+                    self.submit(&Tmsg::Tclunk { fid: newfid }, Waits::Doomed);
+                } else if pipelined {
                     let offset = self.next_offset;
                     self.next_offset += 1;
                     self.submit(&Tmsg::Tread { fid: newfid, offset, count: 8 }, Waits::Read(offset));
@@ -372,8 +381,8 @@ impl User {
                     self.answers += 1;
                     match (self.open.remove(&ticket).expect("answered twice"), answer) {
                         (Waits::Walk(fid, true), Rmsg::Rwalk { .. }) => self.fids.push(fid),
-                        (Waits::Walk(_, false), Rmsg::Rerror { .. }) | (Waits::Clunk(_), Rmsg::Rclunk {}) => {
-                        }
+                        (Waits::Walk(_, false) | Waits::Doomed, Rmsg::Rerror { .. })
+                        | (Waits::Clunk(_), Rmsg::Rclunk {}) => {}
                         (Waits::Read(offset), Rmsg::Rread { data }) => {
                             assert_eq!(data, offset.to_le_bytes(), "another's answer")
                         }
