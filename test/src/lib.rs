@@ -10,6 +10,7 @@ mod con9_cases;
 mod con9_memory;
 mod con9_portal;
 pub mod ctx;
+mod host_client_diod;
 mod host_codec_cost;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 
 /// All of them, sorted: name, seconds allowed, function. `long` ones run with `--all` only.
 const SCENARIOS: &[Scenario] = &[
+    short("host_client_diod", 120, host_client_diod::run),
     short("host_codec_cost", 300, host_codec_cost::run),
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
