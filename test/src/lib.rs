@@ -21,6 +21,7 @@ mod host_con9_portal;
 mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
+mod host_pipeline;
 mod runner;
 mod s00_boot;
 
@@ -40,6 +41,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_con9_tcp", 300, host_con9_tcp::run),
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
+    short("host_pipeline", 120, host_pipeline::run),
     short("s00_boot", 600, s00_boot::run),
 ];
 
