@@ -8,6 +8,7 @@
     reason = "only tests run on it"
 )]
 
+mod device;
 mod memory;
 
 pub use memory::{Exhausted, Memory, memory, reserve};

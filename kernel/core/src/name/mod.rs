@@ -7,6 +7,8 @@
 mod chan;
 mod dir;
 mod file;
+#[cfg(test)]
+mod model;
 mod ns;
 pub mod ops;
 mod path;
