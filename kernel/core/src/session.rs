@@ -8,6 +8,7 @@ use crate::base::{Link, Linked, List, Ref, Spin};
 use crate::call::Portal;
 use crate::counters;
 use crate::msg::{Msg, Reply, Result};
+use crate::tree::trace;
 use abi::error::Error;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -43,7 +44,7 @@ pub struct Session {
 }
 
 /// A session's function for requests.
-type Function = fn(&Ref<Session>, &mut Msg<'_>) -> Result<Reply>;
+pub(crate) type Function = fn(&Ref<Session>, &mut Msg<'_>) -> Result<Reply>;
 
 const NOWHERE: u8 = 0;
 const DIED: u8 = 1;
@@ -146,6 +147,9 @@ pub fn call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
     let state = session.state.load(Ordering::Relaxed);
     #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
     let function = FUNCTIONS[usize::from(state & 7)];
+    if trace::on() {
+        return trace::call(function, session, m);
+    }
     function(session, m)
 }
 

@@ -31,6 +31,12 @@ pub(super) fn is_owner() -> bool {
     thread::current().proc.is_owner()
 }
 
+/// Makes the process another user's.
+pub(super) fn become_user(name: Bytes) -> Result<()> {
+    thread::current().proc.set_user(Ref::new(name)?);
+    Ok(())
+}
+
 /// Sends the process a note of the kernel's.
 pub(super) fn note(text: &str) {
     thread::current().proc.note(text.as_bytes());

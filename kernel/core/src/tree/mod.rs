@@ -4,6 +4,7 @@
 //! so that what a process mounts on a kernel's directory is found by that session and the qid. A process's scope has a
 //! bit for each tree, and the bits only ever go.
 
+mod cap;
 mod dup;
 mod env;
 mod here;
@@ -16,6 +17,7 @@ mod root;
 mod srv;
 mod sys;
 mod text;
+pub mod trace;
 
 pub use env::Env;
 pub use pipe::pipe;
@@ -270,7 +272,7 @@ struct Named {
     root: Spin<Option<Ref<Place>>>,
 }
 
-const COUNT: usize = 9;
+const COUNT: usize = 11;
 
 macro_rules! trees {
     ($($name:literal $tree:expr,)*) => {
@@ -288,6 +290,8 @@ trees! {
     "log" log::Log,
     "proc" proc::Procs,
     "hw" hw::Hardware,
+    "cap" cap::Caps,
+    "trace" trace::Trace,
 }
 
 /// Every tree's bit.
@@ -324,20 +328,23 @@ pub fn root() -> Result<Ref<Place>> {
     attach(b"root", ALL)
 }
 
+/// The name of the tree that a session is of; empty if of none.
+pub fn name_of(session: &Session) -> &'static str {
+    let has = |t: &&Named| {
+        t.root.lock().as_ref().is_some_and(|p| core::ptr::eq::<Session>(&*p.file.session, session))
+    };
+    TREES.iter().find(has).map_or("", |t| t.name)
+}
+
 /// The open file that a file of `#srv` or `#dup` stands for.
 pub fn instead(file: &File, mode: u8) -> Result<Option<Ref<Chan>>> {
     if !file.session.is_tree() || file.qid.is_dir() {
         return Ok(None);
     }
-    let is = |name: &str| {
-        TREES.iter().any(|t| {
-            t.name == name
-                && t.root.lock().as_ref().is_some_and(|p| Ref::same(&p.file.session, &file.session))
-        })
-    };
-    if is("srv") {
+    let name = name_of(&file.session);
+    if name == "srv" {
         srv::posted(file.qid, mode).map(Some)
-    } else if is("dup") {
+    } else if name == "dup" {
         dup::port(file.qid, mode).map(Some)
     } else {
         Ok(None)

@@ -93,7 +93,7 @@ mod tests {
         for (plain, quoted) in
             [("/srv/x", "/srv/x"), ("a b", "'a b'"), ("it's", "'it''s'"), ("", "''"), ("#s", "'#s'")]
         {
-            assert_eq!(text(|t| drop(t.quoted(plain.as_bytes()).unwrap())), quoted);
+            assert_eq!(text(|t| _ = t.quoted(plain.as_bytes()).unwrap()), quoted);
         }
     }
 }
