@@ -4,6 +4,7 @@ mod files;
 mod names;
 mod procs;
 mod text;
+mod trace;
 
 use getargs::{Opt, Options};
 use portolan::alloc::string::String;
@@ -42,6 +43,12 @@ const COMMANDS: &[Command] = &[
         files::rm,
     ),
     Command("sleep", "SECONDS", "wait; fractions are allowed", procs::sleep),
+    Command(
+        "trace",
+        "[-c] CMD [ARG ...]",
+        "print the 9P messages that CMD causes (-c counts them)",
+        trace::trace,
+    ),
     Command("unmount", "[NEW] OLD", "undo a bind or mount", names::unmount),
 ];
 
