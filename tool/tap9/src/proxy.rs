@@ -1,7 +1,7 @@
 //! Between two sockets: a client connects here, and what it says goes on to the server, with trouble.
 //!
 //! Each direction has a thread that reads whole messages and one that writes them when they are due, so a delay costs
-//! time and not throughput. A connection ends for both sides when it ends for one.
+//! time and not throughput; of a message that never becomes whole nothing is passed on before the end. A connection ends for both sides when it ends for one.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use crate::trace::{Numbers, Trace};
 use crate::trouble::{Fate, Line, Requests, Trouble, Way};
 
 /// How long replies are collected to be put in another order.
-const COLLECT: Duration = Duration::from_millis(3);
+const COLLECT: Duration = Duration::from_millis(1);
 /// Most connections at a time.
 const CONNECTIONS: u64 = 256;
 
