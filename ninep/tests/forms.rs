@@ -221,6 +221,8 @@ fn a_line_that_is_wrong_says_where() {
 #[test]
 fn a_line_may_say_what_is_invalid() {
     for (line, error) in [
+        ("Tversion tag 1 msize 1 version %395000", ninep::Error::String),
+        ("Tauth tag 1 afid 0 uname glenda aname %c0af", ninep::Error::String),
         ("Twalk tag 1 fid 0 newfid 1 wname a %00", ninep::Error::String),
         ("Twalk tag 1 fid 0 newfid 1 wname %ff", ninep::Error::String),
         ("Twalk tag 1 fid 0 newfid 1 wname ''", ninep::Error::Name),
@@ -230,4 +232,57 @@ fn a_line_may_say_what_is_invalid() {
     ] {
         assert_eq!(Tmsg::decode(&wire(line)), Err(ninep::Bad { tag: 1, error }), "{line}");
     }
+}
+
+#[test]
+fn a_stream_is_cut_where_the_sizes_say() {
+    use frame::Frame::{Missing, Whole};
+    let two = [wire("Tclunk tag 1 fid 1"), wire("Tstat tag 2 fid 1")].concat();
+    assert_eq!(frame::next(&two, 11), Ok(Whole { frame: &two[..11], rest: &two[11..] }));
+    assert_eq!(frame::next(&two, 10), Err(ninep::Error::Size(11)), "larger than agreed");
+    for len in 0..11 {
+        // Before the size is known, only a head can be asked for.
+        let missing = if len < 4 { 7 - len } else { 11 - len };
+        assert_eq!(frame::next(&two[..len], 8192), Ok(Missing(missing)));
+    }
+    for size in [0u32, 6, 8193, u32::MAX] {
+        assert_eq!(frame::next(&size.to_le_bytes(), 8192), Err(ninep::Error::Size(size)));
+    }
+    assert_eq!(frame::next(&7u32.to_le_bytes(), 8192), Ok(Missing(3)));
+}
+
+#[test]
+fn sizes_that_are_wrong_are_refused() {
+    // A frame that is not as long as it says.
+    let mut bytes = wire("Tclunk tag 1 fid 1");
+    bytes[0] = 12;
+    assert_eq!(Tmsg::decode(&bytes), Err(ninep::Bad { tag: 1, error: ninep::Error::Size(12) }));
+
+    // A record with a byte more than its fields, and one with a byte less, in a frame that is right.
+    for (more, error) in [(1i16, ninep::Error::Stat), (-1, ninep::Error::Stat)] {
+        let mut bytes = wire("Twstat tag 1 fid 1 name x");
+        bytes.resize(bytes.len().wrapping_add_signed(more.into()), 0);
+        for at in [0, 11, 13] {
+            let size = i16::from(bytes[at]) + more;
+            bytes[at] = size as u8;
+        }
+        assert_eq!(Tmsg::decode(&bytes), Err(ninep::Bad { tag: 1, error }), "{more}");
+    }
+    // The record's own size against the one before it.
+    let mut bytes = wire("Twstat tag 1 fid 1 name x");
+    bytes[13] -= 1;
+    assert_eq!(Tmsg::decode(&bytes), Err(ninep::Bad { tag: 1, error: ninep::Error::Stat }));
+}
+
+#[test]
+fn a_directory_is_read_record_by_record() {
+    let mut data = [0; 256];
+    let mut len = 0;
+    for name in ["a", "b"] {
+        len += ninep::Stat { name, ..ninep::NOCHANGE }.encode(&mut data[len..]).unwrap();
+    }
+    let names: Vec<_> = ninep::Stats::new(&data[..len]).map(|s| s.unwrap().name).collect();
+    assert_eq!(names, ["a", "b"]);
+    let cut: Vec<_> = ninep::Stats::new(&data[..len - 1]).map(|s| s.map(|s| s.name)).collect();
+    assert_eq!(cut, [Ok("a"), Err(ninep::Error::Short)]);
 }
