@@ -72,7 +72,7 @@ impl File {
 
     /// A number for a file to come.
     pub(super) fn reserve(session: &Ref<Session>) -> Result<File> {
-        let fid = if session.is_tree() { 0 } else { session.fids.lock().take()? };
+        let fid = if session.is_tree() { 0 } else { session.take_fid()? };
         Ok(File { session: session.clone(), fid, qid: Qid::default(), opened: 0 })
     }
 
@@ -94,7 +94,7 @@ impl File {
     pub(super) fn unused(&mut self, why: Fail) {
         let fid = core::mem::replace(&mut self.fid, NOFID);
         if why != Fail::Left && !self.session.is_tree() {
-            self.session.fids.lock().give(fid);
+            self.session.give_fid(fid);
         }
     }
 
@@ -188,7 +188,7 @@ impl File {
         let fid = core::mem::replace(&mut self.fid, NOFID);
         let r = session::call(&self.session, &mut m).map(drop);
         if r != Err(Fail::Left) && !self.session.is_tree() {
-            self.session.fids.lock().give(fid);
+            self.session.give_fid(fid);
         }
         r
     }

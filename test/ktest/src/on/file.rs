@@ -225,7 +225,7 @@ fn bad_arguments() -> Result<()> {
         u64::MAX - 1,
         u64::MAX,
     ];
-    let skip = [Sys::Exits, Sys::Rfork, Sys::Reply, Sys::Sleep, Sys::Rendezvous, Sys::Exchange];
+    let skip = [Sys::Exits, Sys::Rfork, Sys::Reply, Sys::Sleep, Sys::Alarm, Sys::Rendezvous, Sys::Exchange];
     let skip_more = [Sys::Semacquire, Sys::Noted, Sys::Await, Sys::Segdetach, Sys::Segbrk, Sys::Notify];
     let mut calls = 0u32;
     for &s in Sys::ALL {
