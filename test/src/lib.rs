@@ -22,6 +22,7 @@ mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
 mod host_pipeline;
+mod host_ramfs_cost;
 mod host_tap9;
 mod runner;
 mod s00_boot;
@@ -43,6 +44,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
     short("host_pipeline", 120, host_pipeline::run),
+    short("host_ramfs_cost", 400, host_ramfs_cost::run),
     short("host_tap9", 600, host_tap9::run),
     short("s00_boot", 600, s00_boot::run),
 ];

@@ -22,12 +22,12 @@ pub struct Portal<S: Server> {
 }
 
 /// A window as a place to put data in order.
-struct WindowRoom<'a> {
-    window: &'a mut dyn Window,
+struct WindowRoom<'a, W: Window> {
+    window: &'a mut W,
     at: usize,
 }
 
-impl Room for WindowRoom<'_> {
+impl<W: Window> Room for WindowRoom<'_, W> {
     #[inline]
     fn put(&mut self, data: &[u8]) -> Result<()> {
         self.window.put(self.at, data);
@@ -56,11 +56,11 @@ impl<S: Server> Portal<S> {
     /// this call. `held` is the activation's too: what it keeps from the last call ends here, and what the answer
     /// names is kept in it until the next.
     #[inline]
-    pub fn call(
+    pub fn call<W: Window>(
         &self,
         request: &Request,
         page: &mut [u8],
-        window: &mut dyn Window,
+        window: &mut W,
         held: &mut Held,
         wake: &dyn Wake,
     ) -> Answer {
@@ -77,11 +77,11 @@ impl<S: Server> Portal<S> {
     }
 
     #[inline]
-    fn read(
+    fn read<W: Window>(
         &self,
         at: At<'_, S>,
         request: &Request,
-        window: &mut dyn Window,
+        window: &mut W,
         held: &mut Held,
     ) -> Result<Answer> {
         let mut room = WindowRoom { window, at: 0 };
@@ -92,7 +92,7 @@ impl<S: Server> Portal<S> {
         Ok(Answer { head, w1: address.unwrap_or(0), ..Answer::default() })
     }
 
-    fn write(&self, at: At<'_, S>, request: &Request, window: &mut dyn Window) -> Result<Answer> {
+    fn write<W: Window>(&self, at: At<'_, S>, request: &Request, window: &mut W) -> Result<Answer> {
         let mut source = Source::window(window, (request.count() as usize).min(limit::IO));
         let taken = self.engine.write(at, request.fid(), request.offset, &mut source)?;
         Ok(Answer { head: Answer::make_head(op::TWRITE + 1, 0, taken), ..Answer::default() })

@@ -101,15 +101,27 @@ impl Pages {
 
     /// Gives `len` bytes from `offset` on to the sink.
     #[inline]
-    pub(crate) fn read(&self, mut offset: u64, len: u64, sink: &mut Sink<'_>) -> Result<()> {
-        let mut left = (sink.left() as u64).min(len) as usize;
+    pub(crate) fn read(&self, offset: u64, len: u64, sink: &mut Sink<'_>) -> Result<()> {
+        let len = (sink.left() as u64).min(len) as usize;
+        let at = (offset % PAGE as u64) as usize;
+        if at + len <= PAGE { self.piece(offset, at, len, sink) } else { self.pieces(offset, len, sink) }
+    }
+
+    /// A part of one page.
+    #[inline]
+    fn piece(&self, offset: u64, at: usize, len: usize, sink: &mut Sink<'_>) -> Result<()> {
+        match self.get(offset / PAGE as u64) {
+            Some(page) => sink.page(page, at, len),
+            None => sink.fixed(ZERO_PAGE.get(..len).unwrap_or_default()),
+        }
+    }
+
+    #[inline(never)]
+    fn pieces(&self, mut offset: u64, mut left: usize, sink: &mut Sink<'_>) -> Result<()> {
         while left > 0 {
             let at = (offset % PAGE as u64) as usize;
             let n = left.min(PAGE - at);
-            match self.get(offset / PAGE as u64) {
-                Some(page) => sink.page(page, at, n)?,
-                None => sink.fixed(ZERO_PAGE.get(..n).unwrap_or_default())?,
-            }
+            self.piece(offset, at, n, sink)?;
             offset += n as u64;
             left -= n;
         }
