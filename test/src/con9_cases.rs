@@ -24,7 +24,8 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) struct Ramfs {
     /// Where it listens.
     pub(crate) address: Address,
-    _process: Proc,
+    /// The process.
+    pub(crate) process: Proc,
 }
 
 impl Ramfs {
@@ -33,7 +34,7 @@ impl Ramfs {
         let mut command = Command::new(ctx.bin("ramfs")?);
         command.args(["--owner", "glenda", "-g", GROUP, "--listen", &address.to_string()]);
         let process = ctx.spawn(command.stdout(Stdio::null()))?;
-        let server = Ramfs { address: address.clone(), _process: process };
+        let server = Ramfs { address: address.clone(), process };
         ctx.poll(Duration::from_secs(30), "ramfs does not listen", || server.address.dial().is_ok())?;
         Ok(server)
     }

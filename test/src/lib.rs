@@ -21,6 +21,7 @@ mod host_con9_portal;
 mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
+mod host_hostile;
 mod host_pipeline;
 mod host_ramfs_cost;
 mod host_tap9;
@@ -43,6 +44,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_con9_tcp", 300, host_con9_tcp::run),
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
+    short("host_hostile", 600, host_hostile::run),
     short("host_pipeline", 120, host_pipeline::run),
     short("host_ramfs_cost", 400, host_ramfs_cost::run),
     short("host_tap9", 600, host_tap9::run),

@@ -12,18 +12,24 @@ const DEPTH: usize = 40;
 /// Removes a directory of the root with all that is in it.
 pub fn remove(target: &dyn Target, name: &str, wait: Duration) {
     let Ok(link) = target.dial() else { return };
-    let mut client = Client { link, wait };
+    let mut client = Client::new(link, wait);
     let _ = client.remove(name);
 }
 
-struct Client {
+/// A client that asks one thing at a time.
+pub struct Client {
     link: Box<dyn Link>,
     wait: Duration,
 }
 
 impl Client {
+    /// On a new connection.
+    pub fn new(link: Box<dyn Link>, wait: Duration) -> Client {
+        Client { link, wait }
+    }
+
     /// One transaction; `None` when the server refuses, or says nothing sensible.
-    fn ask(&mut self, line: &str) -> Option<Message> {
+    pub fn ask(&mut self, line: &str) -> Option<Message> {
         let words = word::split(line).ok()?;
         let (name, fields) = words.split_first()?;
         let tag = if name.text == "Tversion" { 0xffff } else { 1 };

@@ -71,18 +71,25 @@ const WRITE: Duration = Duration::from_secs(20);
 
 impl Target for Address {
     fn dial(&self) -> io::Result<Box<dyn Link>> {
+        self.dial_patiently(WRITE)
+    }
+}
+
+impl Address {
+    /// Dials; no write will wait longer than this.
+    pub fn dial_patiently(&self, write: Duration) -> io::Result<Box<dyn Link>> {
         match self {
             Address::Tcp(host, port) => {
                 let mut addresses = (host.as_str(), *port).to_socket_addrs()?;
                 let address = addresses.next().ok_or(io::ErrorKind::NotFound)?;
                 let stream = TcpStream::connect_timeout(&address, WRITE)?;
                 stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(WRITE))?;
+                stream.set_write_timeout(Some(write))?;
                 Ok(Box::new(Framed::new(stream)))
             }
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_write_timeout(Some(WRITE))?;
+                stream.set_write_timeout(Some(write))?;
                 Ok(Box::new(Framed::new(stream)))
             }
         }

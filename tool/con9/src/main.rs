@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use con9::hostile::{self, ATTACKS};
 use con9::link::Address;
 use con9::run::Options;
 use con9::suite;
@@ -11,6 +12,7 @@ use con9::word::Vars;
 
 const USAGE: &str = "\
 usage: con9 --to ADDRESS [--timeout SECONDS] [--trace] [--record FILE] [--only TEXT] [--set V=TEXT] TRANSCRIPT...
+       con9 hostile --to ADDRESS [--seconds N] [ATTACK...]
 
 Runs transcripts of 9P2000 against the server at ADDRESS (tcp!HOST!PORT or unix!PATH) and names each answer that the
 manual does not allow, with the sentence that it violates. A TRANSCRIPT is a .9p file or a folder of them.
@@ -22,6 +24,9 @@ manual does not allow, with the sentence that it violates. A TRANSCRIPT is a .9p
   --only TEXT        run only the cases whose name holds TEXT
 
 The server must know the users glenda, bob and carol, and let glenda create in its root.
+con9 hostile is a client that means harm: what a server has to bear. An ATTACK is one of tags, fids, half, nothing,
+everything, deaf, churn, noise, crowd; all of them, if none is named.
+
 Exit status: 0 no fault, 1 faults, 2 bad usage or transcript.
 ";
 
@@ -66,10 +71,44 @@ fn arguments() -> Result<Arguments, String> {
     Ok(Arguments { to, options, record, only, paths })
 }
 
+/// The client that means harm.
+fn attack() -> Result<(), String> {
+    let (mut to, mut seconds, mut attacks) = (None, 10, Vec::new());
+    let mut args = std::env::args().skip(2);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--to" => to = Some(value()?.parse::<Address>()?),
+            "--seconds" => seconds = value()?.parse().map_err(|_| "--seconds takes a number".to_string())?,
+            name => attacks.push(
+                *ATTACKS.iter().find(|(n, _)| *n == name).ok_or_else(|| format!("{name:?} is no attack"))?,
+            ),
+        }
+    }
+    let to = to.ok_or("--to ADDRESS is missing")?;
+    if attacks.is_empty() {
+        attacks = ATTACKS.to_vec();
+    }
+    for (name, attack) in attacks {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        println!("{name}: {} times in {seconds} s", hostile::run(attack, &to, until));
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     if std::env::args().any(|a| a == "--help") {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
+    }
+    if std::env::args().nth(1).is_some_and(|a| a == "hostile") {
+        return match attack() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("con9: {e}\n{USAGE}");
+                ExitCode::from(2)
+            }
+        };
     }
     let read = arguments().map_err(|e| format!("{e}\n{USAGE}")).and_then(|a| Ok((suite::read(&a.paths)?, a)));
     let (mut files, arguments) = match read {
