@@ -113,7 +113,7 @@ fn step(r: &mut Random, c: &mut Client<PortalFront>, model: &mut Model, log: &mu
         (4, Node::File(bytes, vers)) => {
             let q = c.open(1, OREAD).unwrap();
             assert_eq!(q.vers, vers, "changes are counted, and only they");
-            assert_eq!(c.read(1, 0, 1 << 20).unwrap(), bytes);
+            assert_eq!(c.read(1, 0, 1 << 15).unwrap(), bytes);
             let s = c.stat(1).unwrap();
             assert_eq!((s.length, s.name.as_str()), (bytes.len() as u64, *path.last().unwrap()));
         }

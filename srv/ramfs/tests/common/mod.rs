@@ -70,7 +70,7 @@ impl Front for PortalFront {
         let mut page = vec![0; 4096];
         let mut request = ninep::portal::request(tag, &t, &mut page).unwrap();
         request.session = 7;
-        let mut window = vec![0; 1 << 20];
+        let mut window = vec![0; 1 << 15];
         if let Tmsg::Twrite { data, .. } = t {
             window[..data.len()].copy_from_slice(data);
         }
@@ -88,7 +88,7 @@ impl Front for PortalFront {
         };
         let r = ninep::portal::rmsg(&a, &page, data).unwrap();
         r.answers(&t).unwrap();
-        let mut out = vec![0; (1 << 20) + 24];
+        let mut out = vec![0; (1 << 15) + 24];
         let len = r.encode(tag, &mut out).unwrap();
         out.truncate(len);
         out
