@@ -24,6 +24,7 @@ mod host_harness;
 mod host_hostile;
 mod host_pipeline;
 mod host_ramfs_cost;
+mod host_rc;
 mod host_tap9;
 mod runner;
 mod s00_boot;
@@ -47,6 +48,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_hostile", 600, host_hostile::run),
     short("host_pipeline", 120, host_pipeline::run),
     short("host_ramfs_cost", 400, host_ramfs_cost::run),
+    short("host_rc", 300, host_rc::run),
     short("host_tap9", 600, host_tap9::run),
     short("s00_boot", 600, s00_boot::run),
 ];

@@ -240,12 +240,15 @@ fn signal_words(signal: i32) -> Vec<u8> {
     }
 }
 
-/// Ends the process. Linux keeps a number; other words than the null string become 1.
+/// Ends the process. Linux keeps the number that the status begins with; other words than the null string become 1.
 pub fn exits(status: &[u8]) -> ! {
     let code = if status.iter().all(|&c| c == b'0' || c == b'|') {
         0
     } else {
-        core::str::from_utf8(status).ok().and_then(|s| s.parse::<i32>().ok()).unwrap_or(1)
+        let digits = status.iter().take_while(|c| c.is_ascii_digit()).count();
+        let number =
+            status.get(..digits).and_then(|s| core::str::from_utf8(s).ok()).and_then(|s| s.parse().ok());
+        number.filter(|n| n % 256 != 0).unwrap_or(1)
     };
     std::process::exit(code)
 }
