@@ -23,7 +23,8 @@ manual does not allow, with the sentence that it violates. A TRANSCRIPT is a .9p
   --set V=TEXT       what $V stands for
   --only TEXT        run only the cases whose name holds TEXT
 
-The server must know the users glenda, bob and carol, and let glenda create in its root.
+The server must know the users glenda, bob and carol, let them create in its root, and have a group staff that glenda leads
+and bob is in: ramfs --owner glenda -g staff:glenda:glenda,bob
 con9 hostile is a client that means harm: what a server has to bear. An ATTACK is one of tags, fids, half, nothing,
 everything, deaf, churn, noise, crowd; all of them, if none is named.
 
