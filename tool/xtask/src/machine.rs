@@ -1,6 +1,6 @@
 //! Runs a machine in QEMU: its devices, its streams, its end.
 //!
-//! The first serial line is the terminal (on QEMU's own stdin and stdout); the second carries a script's errors and
+//! The first serial line is the terminal (on QEMU's own stdin and stdout); a byte port carries a script's errors and
 //! the debug console the kernel's log, both over sockets that QEMU opens. doc/boot.md has the kernel's side of it.
 
 use crate::deb;
@@ -63,9 +63,9 @@ pub struct Streams {
     pub input: Input,
     /// What the first serial line says.
     pub output: Box<dyn Write + Send>,
-    /// What the second one says.
+    /// What the port for errors says.
     pub errors: Box<dyn Write + Send>,
-    /// A script runs: its first line on the second serial line says that it begins, and input may end.
+    /// A script runs: its first line on the port for errors says that it begins, and input may end.
     pub script: bool,
     /// Called when the machine speaks first, with the log so far.
     pub ready: Ready,
@@ -324,7 +324,7 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
             &options.memory.to_string(),
         ])
         .args(["-chardev", "stdio,id=terminal,signal=off", "-serial", "chardev:terminal"])
-        .args(["-chardev", &socket("errors"), "-device", "isa-serial,chardev=errors,iobase=0x2f8,irq=3"])
+        .args(["-chardev", &socket("errors"), "-device", "isa-debugcon,chardev=errors,iobase=0xe8"])
         .args(["-chardev", &socket("log"), "-device", "isa-debugcon,chardev=log,iobase=0xe9"])
         .args(["-device", "isa-debug-exit,iobase=0xf4", "-append", &words]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(archive);
