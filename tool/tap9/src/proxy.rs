@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ use crate::trouble::{Fate, Line, Requests, Trouble, Way};
 
 /// How long replies are collected to be put in another order.
 const COLLECT: Duration = Duration::from_millis(1);
+/// Most messages on their way in one direction; a sender that is faster waits.
+const WAITING: usize = 1024;
 /// Most connections at a time.
 const CONNECTIONS: u64 = 256;
 
@@ -160,7 +162,7 @@ fn connect(
         let (from, to) = if way == Way::Request { (&client, &server) } else { (&server, &client) };
         let (from, to, end) = (from.try_clone()?, to.try_clone()?, from.try_clone()?);
         let line = Line::new(trouble, way, number);
-        let (delay, (sender, receiver)) = (line.delay(), mpsc::channel());
+        let (delay, (sender, receiver)) = (line.delay(), mpsc::sync_channel(WAITING));
         let noted = requests.clone();
         threads.push(thread::spawn(move || read_side(from, &sender, way, delay, &noted)));
         let (numbers, trace, requests) = (numbers.clone(), trace.clone(), requests.clone());
@@ -181,7 +183,7 @@ fn connect(
 /// A message, and when it is due. What is no message (a size that can't be) goes on as it came.
 type Due = (Instant, Vec<u8>);
 
-fn read_side(mut from: Socket, to: &Sender<Due>, way: Way, delay: Duration, requests: &Mutex<Requests>) {
+fn read_side(mut from: Socket, to: &SyncSender<Due>, way: Way, delay: Duration, requests: &Mutex<Requests>) {
     let mut come = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
