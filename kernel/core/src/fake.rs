@@ -10,23 +10,12 @@
 
 mod device;
 mod memory;
+mod run;
 
 pub use memory::{Exhausted, Memory, memory, reserve};
+pub use run::{CPUS, STACK, forget_programs, kernel, on_cpu, poll, program, start, user};
 
 #[unsafe(no_mangle)]
 fn relax() {
     std::thread::yield_now();
 }
-
-#[unsafe(no_mangle)]
-fn cpu() -> usize {
-    0
-}
-
-#[unsafe(no_mangle)]
-fn cpus() -> usize {
-    1
-}
-
-#[unsafe(no_mangle)]
-fn ipi(_cpu: usize, _why: crate::machine::Ipi) {}

@@ -226,8 +226,8 @@ pub(crate) fn enqueue(thread: Ref<Thread>) {
         }
     } else if number == machine::cpu() {
         arm(to);
-    } else if to.quantum.load(Ordering::Relaxed) == u64::MAX {
-        // It runs alone, without a tick: it must learn that it is alone no more.
+    } else if !crowd {
+        // What runs there ran alone, without a tick: it is alone no more.
         machine::ipi(number, Ipi::Reschedule);
     }
     if crowd
@@ -290,9 +290,13 @@ fn steal() -> Option<Ref<Thread>> {
 
 /// Raises a thread's priority, wherever it is.
 pub(crate) fn raise(thread: &Ref<Thread>, priority: u8) {
-    if thread.priority() >= priority {
-        return;
+    if thread.priority() < priority {
+        set_priority(thread, priority);
     }
+}
+
+/// Changes a thread's priority, wherever it is.
+pub(crate) fn set_priority(thread: &Ref<Thread>, priority: u8) {
     let home = cpu(thread.cpu.load(Ordering::Relaxed));
     let old = usize::from(thread.priority());
     let mut ready = home.ready.lock();

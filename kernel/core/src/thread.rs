@@ -63,8 +63,9 @@ pub enum After {
 pub const PRIORITIES: usize = 8;
 /// What a process starts with.
 pub const NORMAL: u8 = 3;
-/// Floor of whoever serves: see [`Portal`](crate::call::Portal).
-pub const SERVER: u8 = 4;
+/// Floor of whoever serves: a client of low priority does not hold up a server's others. No higher than [`NORMAL`], so
+/// that a handler that never ends shares its CPU.
+pub const SERVER: u8 = NORMAL;
 /// The reaper and other threads of the kernel.
 pub const KERNEL: u8 = 6;
 

@@ -181,23 +181,24 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
         _ => None,
     };
     let quarantine = quarantine.map(|(fid, makes)| Quarantine { session: session.clone(), fid, makes });
-    if act.portal.closed() {
-        // Its fids are gone with the server.
-        if let Some(q) = quarantine {
-            q.session.give_fid(q.fid);
-        }
-        return Fail::Left;
-    }
     let mut orphan = act.orphan.lock();
-    match *orphan {
+    let before = core::mem::replace(&mut *orphan, Orphan::None);
+    match before {
+        // The handler is at its end, and has left the activation to us.
         Orphan::Answered(success) => {
-            *orphan = Orphan::None;
             drop(orphan);
             if let Some(q) = quarantine {
                 q.end(success);
             }
             let portal = act.portal.clone();
             portal.give(x);
+        }
+        // A dead server's fids are gone with it.
+        _ if act.portal.closed() => {
+            drop(orphan);
+            if let Some(q) = quarantine {
+                q.end(false);
+            }
         }
         _ => *orphan = Orphan::Left(quarantine),
     }

@@ -123,6 +123,8 @@ fn leave(x: &Ref<Thread>, why: Ending) {
         counters::ZOMBIES.up();
     }
     *caller.answer.lock() = ending(why);
+    // What it had of its caller's urgency goes with the caller.
+    sched::set_priority(x, SERVER);
     Thread::resume(&caller);
 }
 

@@ -14,6 +14,8 @@ mod payload;
 mod portal;
 mod queue;
 pub(crate) mod reap;
+#[cfg(test)]
+mod tests;
 
 pub use act::Act;
 pub use enter::{domain_call, reply};

@@ -37,7 +37,8 @@ static ROOTS: LazyLock<Mutex<HashMap<u64, Table>>> = LazyLock::new(Default::defa
 static NEXT_ROOT: AtomicU64 = AtomicU64::new(1 << 40);
 
 thread_local! {
-    static LOADED: Cell<u64> = const { Cell::new(0) };
+    /// The root that this host thread's CPU has loaded; passed on with the CPU.
+    pub(super) static LOADED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The use of memory by one test at a time.
@@ -225,6 +226,7 @@ fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::R
         let n = (buf.len - done).min(PAGE - offset);
         match lookup(root, addr) {
             Some((frame, rights)) if !write || rights == Rights::Write => f(frame, offset, done..done + n),
+            _ if super::run::fault(addr, write) => continue,
             _ => return false,
         }
         done += n;

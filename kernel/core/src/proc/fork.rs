@@ -162,6 +162,19 @@ pub fn spawn(program: super::Program, groups: Groups, user: Ref<Bytes>) -> Resul
     Ok(proc)
 }
 
+/// A process for tests: it runs a program of the fake machine, with a stack and a little memory below it.
+#[cfg(test)]
+pub(crate) fn test_proc(pc: u64, stack: u64) -> Result<Ref<Proc>> {
+    use crate::mem::space::Use;
+    let space = Ref::new(Space::new()?)?;
+    let len = 1 << 20;
+    space.attach(stack.saturating_sub(len), len, machine::Rights::Write, Use::Stack)?;
+    let user = Ref::new(Bytes::new(b"glenda")?)?;
+    let proc = Proc::new(table::number(), Some(space.clone()), None, user)?;
+    launch(&proc, &space, Frame { pc, sp: stack, ..Frame::default() }, NORMAL, None)?;
+    Ok(proc)
+}
+
 /// A process of the kernel's own, for its threads: it is in no table, has an empty space, and can name nothing.
 pub(crate) fn kernel_proc() -> Result<Ref<Proc>> {
     let proc = Proc::new(0, Some(Ref::new(Space::new()?)?), None, Ref::new(Bytes::new(b"none")?)?)?;

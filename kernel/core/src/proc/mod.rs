@@ -17,6 +17,8 @@ mod table;
 pub use exec::{Program, open_program, replace, start_first};
 pub use exit::{await_child, die, exit, kill};
 pub(crate) use fork::kernel_proc;
+#[cfg(test)]
+pub(crate) use fork::test_proc;
 pub use fork::{Groups, fork, spawn};
 pub use meet::{Rendezvous, rendezvous, semacquire, semrelease};
 pub(crate) use names::init;
