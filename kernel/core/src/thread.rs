@@ -13,7 +13,7 @@
 //! a chain to its end.
 
 use crate::base::{Link, Linked, Queue, Ref, Spin};
-use crate::call::Act;
+use crate::call::{Act, Portal};
 use crate::counters;
 use crate::machine::{self, Context, Frame, Root};
 use crate::msg::{Fail, Result};
@@ -180,6 +180,10 @@ pub struct Thread {
     pub(crate) queue: AtomicU64,
     /// Its value for a rendezvous; the other's, when they have met.
     pub(crate) value: AtomicU64,
+    /// Type of its last request to a server.
+    pub(crate) op: AtomicU8,
+    /// The server on whose queue it waits.
+    pub(crate) waits_for: Spin<Option<Ref<Portal>>>,
     /// What it is doing, for those who look: see [`Doing`].
     pub(crate) doing: AtomicU8,
     /// Since when, in nanoseconds since boot.
@@ -275,6 +279,8 @@ impl Thread {
             after: Spin::new(None),
             queue: AtomicU64::new(0),
             value: AtomicU64::new(0),
+            op: AtomicU8::new(0),
+            waits_for: Spin::new(None),
             doing: AtomicU8::new(Doing::Run as u8),
             since: AtomicU64::new(0),
             run_link: Link::new(),

@@ -60,6 +60,7 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
         None => Portal::take_slow(portal, me)?,
     };
     let Some(act) = &x.act else { return Err(Error::Died.into()) };
+    me.op.store(m.op, Ordering::Relaxed);
     let request = match payload::request(session, act, m) {
         Ok(r) => r,
         Err(e) => {

@@ -79,7 +79,10 @@ pub(super) fn wait(portal: &Ref<Portal>, queue: u64, wakes: u64) -> Result<()> {
         bucket.lock().remove(&me);
         return Err(Error::Died.into());
     }
+    *me.waits_for.lock() = Some(portal.clone());
     let waited = thread::wait(Doing::Queue, u64::MAX);
+    let done = me.waits_for.lock().take();
+    drop(done);
     let still = bucket.lock().remove(&me).is_some();
     if waited.is_err() && !still {
         // The wake that came is not used here: the next gets it.

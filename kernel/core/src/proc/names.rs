@@ -3,13 +3,15 @@
 use super::exec::boot_word;
 use super::{Groups, NoteGroup, Proc};
 use crate::base::{Bytes, Ref, Spin};
+use crate::call::Portal;
 use crate::machine::Rights;
 use crate::mem::space::Use;
 use crate::msg::Result;
 use crate::name::{Chan, Place, Ports, Scope};
 use crate::thread::{NORMAL, STOP, Thread};
-use crate::tree::{Env, Text};
+use crate::tree::{Env, Text, trace};
 use abi::error::Error;
+use abi::limit::CALLS;
 use core::sync::atomic::Ordering;
 
 /// What a process that has ended can name, for handlers of it that still run: nothing.
@@ -181,32 +183,45 @@ impl Proc {
         done
     }
 
-    /// Its state in words: what it does or whom it waits for and for how long, its time in milliseconds, its memory in
-    /// KiB.
+    /// What it does and for how long, or for a process in a call `Call:SERVER:OPERATION` and how long whoever it got to
+    /// has been waiting; its time in milliseconds; its memory in KiB.
     pub fn describe(&self, t: &mut Text) -> Result<()> {
         let Some(thread) = self.thread() else {
             t.put(b"Dead 0 0")?;
             return Ok(());
         };
-        let stopped = thread.has_pending(STOP);
-        let inside = thread.call.lock().clone();
-        let now = crate::machine::now();
-        match inside.as_ref().and_then(|x| x.act.as_ref().map(|a| &a.portal.proc)) {
-            Some(server) => {
+        let (server, inner) = waits(&thread);
+        let (word, since) = inner.doing();
+        match &server {
+            Some(s) => {
                 t.put(b"Call:")?;
-                server.name(|n| t.put(n).map(drop))?;
+                s.proc.name(|n| t.put(n).map(drop))?;
+                t.put(b":")?.put(trace::name(thread.op.load(Ordering::Relaxed)).as_bytes())?;
             }
-            None if stopped => drop(t.put(b"Stopped")?),
-            None => {
-                let (word, since) = thread.doing();
-                t.put(word.as_bytes())?;
-                if since != 0 && word != "Running" {
-                    t.put(b":")?.number(now.saturating_sub(since) / 1_000_000)?.put(b"ms")?;
-                }
-            }
+            None if thread.has_pending(STOP) => drop(t.put(b"Stopped")?),
+            None => drop(t.put(word.as_bytes())?),
+        }
+        if word != "Running" {
+            let waited = crate::machine::now().saturating_sub(since) / 1_000_000;
+            t.put(b":")?.number(waited)?.put(b"ms")?;
         }
         let memory = self.space().map_or(0, |s| s.resident() / 1024);
         t.put(b" ")?.number(self.time() / 1_000_000)?.put(b" ")?.number(memory)?;
         Ok(())
     }
+}
+
+/// The server that a thread waits for, and the last thread of its chain of calls, which is who really waits.
+fn waits(thread: &Ref<Thread>) -> (Option<Ref<Portal>>, Ref<Thread>) {
+    let mut at = thread.clone();
+    let mut server = thread.waits_for.lock().clone();
+    for _ in 0..=CALLS {
+        let next = at.call.lock().clone();
+        let Some(x) = next else { break };
+        if server.is_none() {
+            server = x.act.as_ref().map(|a| a.portal.clone());
+        }
+        at = x;
+    }
+    (server, at)
 }

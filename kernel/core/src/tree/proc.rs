@@ -163,18 +163,14 @@ fn read_file(p: &Ref<Proc>, file: u64, t: &mut Text) -> Result<()> {
 
 /// The control messages.
 fn control(p: &Ref<Proc>, text: &str) -> Result<()> {
-    let mut words = text.split_ascii_whitespace();
-    match words.next() {
-        Some("kill") => Proc::kill(p),
-        Some("stop") => Proc::stop(p, true),
-        Some("start") => Proc::stop(p, false),
-        Some("pri") => {
-            let n = words.next().and_then(|w| w.parse().ok()).ok_or(Error::BadCtl)?;
-            return p.set_priority(n);
-        }
-        Some("nodev") => {
+    match text.split_once(' ') {
+        None if text == "kill" => Proc::kill(p),
+        None if text == "stop" => Proc::stop(p, true),
+        None if text == "start" => Proc::stop(p, false),
+        Some(("pri", n)) => return p.set_priority(n.parse().map_err(|_| Error::BadCtl)?),
+        Some(("nodev", names)) => {
             let mut bits = 0;
-            for name in words {
+            for name in names.split_ascii_whitespace() {
                 bits |= super::bit(name.as_bytes()).ok_or(Error::BadCtl)?;
             }
             p.give_up_trees(bits);

@@ -195,7 +195,7 @@ impl Ring {
 }
 
 /// The name of a message type.
-fn name(op: u8) -> &'static str {
+pub(crate) fn name(op: u8) -> &'static str {
     match op {
         op::TAUTH => "auth",
         op::TATTACH => "attach",

@@ -4,6 +4,7 @@ mod call;
 mod file;
 mod imp;
 mod proc;
+mod tree;
 
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{MCREATE, MREPL, OREAD, OWRITE, RFENVG, RFFDG, RFNAMEG, RFNOTEG, RFREND};
@@ -118,7 +119,7 @@ fn all() -> Result<bool> {
     names()?;
     let prefix = prefix();
     let (mut passed, mut failed) = (0, 0);
-    for test in [file::TESTS, proc::TESTS, call::TESTS].into_iter().flatten() {
+    for test in [file::TESTS, tree::TESTS, proc::TESTS, call::TESTS].into_iter().flatten() {
         if !test.0.starts_with(&prefix[..]) {
             continue;
         }
