@@ -3,6 +3,7 @@
 //! Each [`Attack`] runs until its time is up, or the server has shut it out so often that there is nothing to do but try
 //! again. It keeps within what one machine's user could do: no root, no forged addresses.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::link::{Address, Link, Received};
@@ -73,7 +74,7 @@ pub fn run(attack: Attack, to: &Address, until: Instant) -> u64 {
                 if Instant::now() >= until {
                     break;
                 }
-                match round(attack, to, until, number % 2 == 1) {
+                match round(attack, to, until, number) {
                     Some(count) => done += count,
                     // Shut out: not a reason to spin.
                     None => std::thread::sleep(Duration::from_millis(2)),
@@ -92,95 +93,121 @@ fn silent(attack: Attack, to: &Address) -> Option<Box<dyn Link>> {
     Some(link)
 }
 
-/// One connection's worth of harm; `reads` says whether it takes its answers, where it could do either.
-fn round(attack: Attack, to: &Address, until: Instant, reads: bool) -> Option<u64> {
+/// One connection's worth of harm: how many things it did, or `None` if it was shut out. Connections are told apart by
+/// their number.
+fn round(attack: Attack, to: &Address, until: Instant, number: u64) -> Option<u64> {
     let mut link = to.dial_patiently(WAIT).ok()?;
-    let mut count = 0;
+    let link = &mut *link;
     match attack {
         Attack::Nothing => {
             link.send(&message("Tversion 0 9P2000", 0xffff)?).ok()?;
             link.send(&message("Tattach 0 NOFID mallory ''", 1)?).ok()?;
             let _ = link.receive(WAIT);
-            return Some(1);
+            Some(1)
         }
-        Attack::Everything => {
-            greet(&mut *link, 0xffff_ffff)?;
-            let mut bytes = message("Twrite 0 0 fill:4096:x", 1)?;
-            bytes[..4].copy_from_slice(&u32::MAX.to_le_bytes());
-            let zeros = vec![0; 1 << 16];
-            link.send(&bytes).ok()?;
-            while Instant::now() < until && link.send(&zeros).is_ok() {
-                count += 1;
-            }
-            return Some(count);
-        }
-        Attack::Noise => {
-            let mut seed = std::process::id().wrapping_add(Instant::now().elapsed().subsec_nanos()) | 1;
-            let mut noise = [0; 4096];
-            for byte in &mut noise {
-                seed ^= seed << 13;
-                seed ^= seed >> 17;
-                seed ^= seed << 5;
-                *byte = seed as u8;
-            }
-            link.send(&noise).ok()?;
-            let _ = link.receive(Duration::from_millis(5));
-            return Some(1);
-        }
-        _ => greet(&mut *link, 65536)?,
+        Attack::Everything => everything(link, until),
+        Attack::Noise => noise(link, number),
+        Attack::Tags => tags(link, until, number % 2 == 1),
+        Attack::Fids => fids(link, until),
+        Attack::Deaf => deaf(link, until, number),
+        Attack::Churn => churn(link, number),
+        // These hold their connections: see `run`.
+        Attack::Half | Attack::Crowd => None,
     }
-    match attack {
-        Attack::Tags => {
-            // Once round all tags without taking an answer, which ends when the server reads no further; the
-            // next connection takes them, and so keeps the server busy.
-            let mut tags = 1..0xfff0u16;
-            while Instant::now() < until {
-                let mut batch = Vec::new();
-                for tag in tags.by_ref().take(2000) {
-                    batch.extend(message("Tstat 0", tag)?);
-                }
-                if batch.is_empty() || link.send(&batch).is_err() {
-                    break;
-                }
-                count += 2000;
-                while reads && matches!(link.receive(Duration::from_millis(1)), Ok(Received::Message(_))) {}
-            }
-        }
-        Attack::Fids => {
-            for fid in 1..200_000 {
-                if Instant::now() >= until {
-                    break;
-                }
-                link.send(&message(&format!("Twalk 0 {fid}"), 1)?).ok()?;
-                if !matches!(link.receive(WAIT), Ok(Received::Message(_))) {
-                    break;
-                }
-                count += 1;
-            }
-        }
-        Attack::Deaf => {
-            let mut batch = Vec::new();
-            batch.extend(message("Twalk 0 1", 1)?);
-            batch.extend(message("Topen 1 OREAD", 2)?);
-            for tag in 3..2000 {
-                batch.extend(message("Tread 1 0 60000", tag)?);
-            }
-            // The server stops reading when its answers are not taken: the write ends by its time-out.
-            let _ = link.send(&batch);
-            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(WAIT));
-            count += 1;
-        }
-        _ => {
-            for fid in 1..200 {
-                let mut batch = message(&format!("Twalk 0 {fid}"), 1)?;
-                let file = format!("Tcreate {fid} mallory-{fid} 0666 ORDWR|ORCLOSE");
-                batch.extend(message(&file, 2)?);
-                link.send(&batch).ok()?;
-                count += 1;
-            }
-        }
+}
+
+fn everything(link: &mut dyn Link, until: Instant) -> Option<u64> {
+    greet(link, 0xffff_ffff)?;
+    let mut bytes = message("Twrite 0 0 fill:4096:x", 1)?;
+    bytes[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    link.send(&bytes).ok()?;
+    let zeros = vec![0; 1 << 16];
+    let mut count = 1;
+    while Instant::now() < until && link.send(&zeros).is_ok() {
+        count += 1;
     }
     Some(count)
+}
+
+fn noise(link: &mut dyn Link, number: u64) -> Option<u64> {
+    let mut seed = number | 1 << 40;
+    let mut noise = [0; 4096];
+    for byte in &mut noise {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        *byte = seed as u8;
+    }
+    link.send(&noise).ok()?;
+    let _ = link.receive(Duration::from_millis(5));
+    Some(1)
+}
+
+/// Once round all tags. One connection takes no answer, which ends when the server reads no further; the next takes them,
+/// and so keeps the server busy.
+fn tags(link: &mut dyn Link, until: Instant, reads: bool) -> Option<u64> {
+    greet(link, 65536)?;
+    let mut tags = 1..0xfff0u16;
+    let mut count = 0;
+    while Instant::now() < until {
+        let mut batch = Vec::new();
+        for tag in tags.by_ref().take(2000) {
+            batch.extend(message("Tstat 0", tag)?);
+        }
+        if batch.is_empty() || link.send(&batch).is_err() {
+            break;
+        }
+        count += 2000;
+        while reads && matches!(link.receive(Duration::from_millis(1)), Ok(Received::Message(_))) {}
+    }
+    Some(count)
+}
+
+fn fids(link: &mut dyn Link, until: Instant) -> Option<u64> {
+    greet(link, 65536)?;
+    let mut count = 0;
+    for fid in 1..200_000 {
+        if Instant::now() >= until {
+            break;
+        }
+        link.send(&message(&format!("Twalk 0 {fid}"), 1)?).ok()?;
+        if !matches!(link.receive(WAIT), Ok(Received::Message(_))) {
+            break;
+        }
+        count += 1;
+    }
+    Some(count)
+}
+
+/// A file of its own, asked for two thousand times; the server stops reading when its answers are not taken, so the
+/// write ends by its time-out.
+fn deaf(link: &mut dyn Link, until: Instant, number: u64) -> Option<u64> {
+    greet(link, 65536)?;
+    let mut batch = message(&format!("Tcreate 0 deaf-{number}-{} 0666 ORDWR|ORCLOSE", unique()), 1)?;
+    batch.extend(message("Twrite 0 0 fill:60000:x", 2)?);
+    for tag in 3..2000 {
+        batch.extend(message("Tread 0 0 60000", tag)?);
+    }
+    let _ = link.send(&batch);
+    std::thread::sleep(until.saturating_duration_since(Instant::now()).min(WAIT));
+    Some(1)
+}
+
+fn churn(link: &mut dyn Link, number: u64) -> Option<u64> {
+    greet(link, 65536)?;
+    for fid in 1..200 {
+        let mut batch = message(&format!("Twalk 0 {fid}"), 1)?;
+        let file = format!("Tcreate {fid} churn-{number}-{} 0666 ORDWR|ORCLOSE", unique());
+        batch.extend(message(&file, 2)?);
+        link.send(&batch).ok()?;
+    }
+    Some(199)
+}
+
+/// A number that no file of another attacker in this process has.
+fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn greet(link: &mut dyn Link, msize: u32) -> Option<()> {
@@ -209,7 +236,7 @@ mod tests {
     #[test]
     fn every_line_that_an_attack_says_is_a_message() {
         for line in
-            ["Tversion 0 9P2000", "Tattach 0 NOFID mallory ''", "Tread 1 0 60000", "Twrite 0 0 fill:4096:x"]
+            ["Tversion 0 9P2000", "Tattach 0 NOFID mallory ''", "Tread 0 0 60000", "Twrite 0 0 fill:60000:x"]
         {
             assert!(message(line, 1).is_some_and(|m| wire::decode(&m).is_ok()), "{line}");
         }
