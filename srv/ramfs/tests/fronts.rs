@@ -116,7 +116,8 @@ fn an_answer_that_names_a_page_does_not_change_with_the_file() {
     let a = call(&Tmsg::Tread { fid: 0, offset: 0, count: 4096 }, &mut window, &mut first);
     let Held::Page(page) = &first else { panic!("the answer names no page") };
     assert_eq!(a.w1, page.as_ptr() as u64);
-    call(&Tmsg::Twrite { fid: 0, offset: 0, data: &[2; 4096] }, &mut window, &mut second);
+    let written = call(&Tmsg::Twrite { fid: 0, offset: 0, data: &[2; 4096] }, &mut window, &mut second);
+    assert_eq!((written.op(), written.count()), (abi::portal::op::TWRITE + 1, 4096));
     call(&Tmsg::Tremove { fid: 0 }, &mut window, &mut second);
     assert_eq!(**page, [1; 4096]);
 }

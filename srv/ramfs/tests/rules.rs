@@ -182,6 +182,7 @@ fn wstat_changes_all_or_nothing() {
         Stat { name: "h", length: 2, uid: "ken", ..NOCHANGE },
         Stat { name: "h", mode: DMDIR | 0o777, ..NOCHANGE },
         Stat { length: 3, atime: 5, ..NOCHANGE },
+        Stat { length: 3, gid: "nobody-knows", ..NOCHANGE },
         Stat { name: "h", gid: "nobody-knows", ..NOCHANGE },
         Stat { name: "..", mode: 0o600, ..NOCHANGE },
     ] {
@@ -209,6 +210,12 @@ fn wstat_is_for_the_owner_or_the_groups_leader() {
         assert_eq!(changed, if may { Ok(()) } else { err(Error::Perm) }, "{user}");
         c.clunk(9).unwrap();
     }
+    // Whoever may write may set the length, and nobody else.
+    c.wstat(1, &Stat { mode: 0o644, ..NOCHANGE }).unwrap();
+    let ann = as_user(&mut c, "ann");
+    c.walk(ann, 9, &["f"]).unwrap();
+    assert_eq!(c.wstat(9, &Stat { length: 5, ..NOCHANGE }), err(Error::Perm));
+    c.clunk(9).unwrap();
     // A leader may give the file to another group that he leads; a member may not.
     let rob = as_user(&mut c, "rob");
     c.walk(rob, 9, &["f"]).unwrap();
