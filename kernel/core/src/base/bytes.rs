@@ -19,6 +19,7 @@ impl Bytes {
     }
 
     /// The parts one after the other.
+    #[inline(never)]
     pub fn joined(parts: &[&[u8]]) -> Result<Bytes> {
         let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
         let mut v = Vec::new();

@@ -107,6 +107,19 @@ impl<T> Ref<T> {
         Ref::clone(&it)
     }
 
+    /// The end of the object. Once for each type of object, not wherever a reference is dropped.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) {
+        fence(Ordering::Acquire);
+        // SAFETY: the count was one, so this was the last reference; the value was written by `new` and is read
+        // no more, and the memory came from `alloc` with this layout.
+        unsafe {
+            self.object.drop_in_place();
+            dealloc(self.object.as_ptr().cast(), Layout::new::<Object<T>>());
+        }
+    }
+
     #[inline]
     fn inner(&self) -> &Object<T> {
         // SAFETY: the object lives while its count is above zero, and this Ref is counted.
@@ -131,16 +144,10 @@ impl<T> Deref for Ref<T> {
 }
 
 impl<T> Drop for Ref<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.inner().count.fetch_sub(1, Ordering::Release) != 1 {
-            return;
-        }
-        fence(Ordering::Acquire);
-        // SAFETY: the count was one, so this was the last reference; the value was written by `new` and is read
-        // no more, and the memory came from `alloc` with this layout.
-        unsafe {
-            self.object.drop_in_place();
-            dealloc(self.object.as_ptr().cast(), Layout::new::<Object<T>>());
+        if self.inner().count.fetch_sub(1, Ordering::Release) == 1 {
+            self.end();
         }
     }
 }

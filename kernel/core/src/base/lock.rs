@@ -42,14 +42,10 @@ impl<T: ?Sized> Spin<T> {
     /// Waits for the lock and takes it.
     #[inline]
     pub fn lock(&self) -> Held<'_, T> {
-        loop {
-            if let Some(held) = self.try_lock() {
-                return held;
-            }
-            while self.held.load(Ordering::Relaxed) {
-                machine::relax();
-            }
+        if self.held.swap(true, Ordering::Acquire) {
+            spin(&self.held);
         }
+        Held { lock: self }
     }
 
     /// Takes the lock if it is free.
@@ -61,6 +57,20 @@ impl<T: ?Sized> Spin<T> {
     /// The value, by the only reference there is.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+}
+
+/// Takes a lock that was held. Apart from the rest, so that all locks share it.
+#[cold]
+#[inline(never)]
+fn spin(held: &AtomicBool) {
+    loop {
+        while held.load(Ordering::Relaxed) {
+            machine::relax();
+        }
+        if !held.swap(true, Ordering::Acquire) {
+            return;
+        }
     }
 }
 

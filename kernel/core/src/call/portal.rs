@@ -271,7 +271,9 @@ impl Portal {
 
     /// Raises all who hold an activation, and whoever they are in a call of.
     fn lend_priority(&self, priority: u8) {
-        for i in 0..self.all.lock().len() {
+        // A guard in the loop's head would live as long as the loop.
+        let count = self.all.lock().len();
+        for i in 0..count {
             let mut at = self.all.lock().get(i).cloned();
             for _ in 0..CALLS {
                 let Some(x) = at else { break };
@@ -287,7 +289,8 @@ impl Portal {
             return;
         }
         // Downwards: what others take out meanwhile moves only those that have been dealt with.
-        for at in (0..self.all.lock().len()).rev() {
+        let count = self.all.lock().len();
+        for at in (0..count).rev() {
             let x = self.all.lock().get(at).cloned();
             if let Some(x) = x {
                 super::leave::server_died(&x);

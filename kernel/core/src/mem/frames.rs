@@ -267,6 +267,7 @@ pub fn zeroed() -> Result<Frame> {
 }
 
 /// Takes 2^order frames in a row.
+#[inline(never)]
 pub fn run(order: u8) -> Result<Frame> {
     FRAMES.lock().alloc(order).ok_or_else(|| Error::NoMemory.into())
 }
@@ -277,6 +278,7 @@ pub fn free(frame: Frame) {
 }
 
 /// Gives back what [`run`] took.
+#[inline(never)]
 pub fn free_run(frame: Frame, order: u8) {
     FRAMES.lock().free(frame, order);
 }

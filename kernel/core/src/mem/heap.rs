@@ -212,6 +212,7 @@ fn per_slab(class: usize) -> usize {
 // objects of a class are at least as large as the sizes that lead to it and 16-byte aligned, blocks of frames are
 // page-aligned.
 unsafe impl GlobalAlloc for Heap {
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if let Some(class) = class_of(layout) {
             let Some(c) = self.classes.get(class) else { return null_mut() };
@@ -224,6 +225,7 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
         if let Some(class) = class_of(layout) {
             if let Some(c) = self.classes.get(class) {

@@ -1,7 +1,7 @@
 //! What a process can name and who it is: the process as the name space and the trees see it.
 
 use super::exec::boot_word;
-use super::{Groups, NoteGroup, Proc};
+use super::{Groups, Proc};
 use crate::base::{Bytes, Ref, Spin};
 use crate::call::Portal;
 use crate::machine::Rights;
@@ -32,36 +32,34 @@ pub(super) fn owner() -> Result<Ref<Bytes>> {
 }
 
 impl Proc {
-    /// Its groups, or nothing when it has ended.
+    /// Looks at its groups, or at nothing when it has ended. What is looked at is cloned, not all of it.
+    #[inline]
     #[expect(clippy::unwrap_used, reason = "init has made it before there are processes")]
-    fn all(&self) -> Groups {
-        let own = self.groups.lock().clone();
-        own.unwrap_or_else(|| NOTHING.lock().clone().unwrap())
+    fn see<T>(&self, f: impl Fn(&Groups) -> T) -> T {
+        let own = self.groups.lock().as_ref().map(&f);
+        own.unwrap_or_else(|| NOTHING.lock().as_ref().map(f).unwrap())
     }
 
     /// Its descriptors.
     pub fn ports(&self) -> Ref<Ports> {
-        self.all().ports
+        self.see(|g| g.ports.clone())
     }
 
     /// What a descriptor leads to.
     #[inline]
     pub fn chan(&self, fd: u64) -> Ref<Chan> {
-        if let Some(g) = &*self.groups.lock() {
-            return g.ports.get(fd);
-        }
-        self.all().ports.get(fd)
+        self.see(|g| g.ports.get(fd))
     }
 
     /// Its environment.
     pub fn env(&self) -> Ref<Env> {
-        self.all().env
+        self.see(|g| g.env.clone())
     }
 
     /// What it can name.
     pub fn scope(&self) -> Scope {
-        let g = self.all();
-        Scope { ns: g.ns, dot: g.dot, trees: self.trees() }
+        let trees = self.trees();
+        self.see(|g| Scope { ns: g.ns.clone(), dot: g.dot.clone(), trees })
     }
 
     /// Changes its working directory.
@@ -114,12 +112,9 @@ impl Proc {
         f(&self.args.lock())
     }
 
-    /// The number of its note group; 0 when it has ended.
+    /// The number of its note group.
     pub fn note_group(&self) -> u32 {
-        self.groups().map_or(0, |g: Groups| -> u32 {
-            let group: &NoteGroup = &g.notes;
-            group.number
-        })
+        self.see(|g| g.notes.number)
     }
 
     /// Sends it a note; one too many is lost.

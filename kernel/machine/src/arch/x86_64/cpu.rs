@@ -76,17 +76,9 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new(
                 ist: [0; 7],
                 reserved3: 0,
                 reserved4: 0,
-                iomap: size_of::<Task>() as u16,
+                iomap: 0,
             },
-            gdt: [
-                0,
-                0x00af_9b00_0000_ffff,
-                0x00cf_9300_0000_ffff,
-                0x00cf_f300_0000_ffff,
-                0x00af_fb00_0000_ffff,
-                0,
-                0,
-            ],
+            gdt: [0; 7],
         }
     }; CPUS],
 ));
@@ -130,6 +122,9 @@ pub(super) fn init(number: usize, emergency_stack: u64) {
     let cpu = unsafe { &mut (*BLOCKS.0.get())[number] };
     cpu.number = number;
     cpu.task.ist[0] = emergency_stack;
+    cpu.task.iomap = size_of::<Task>() as u16;
+    cpu.gdt =
+        [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0];
     let base = &raw const cpu.task as u64;
     let limit = size_of::<Task>() as u64 - 1;
     cpu.gdt[5] = limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
