@@ -501,20 +501,20 @@ fn put(bytes: &mut [u8], at: usize, what: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A reply as text, with what depends on the clock left out.
+/// A reply as text, without what depends on the clock: times, and the tag, which counts the tries of `eventually`.
 fn masked(message: &Message) -> String {
-    let mut message = message.clone();
-    for value in &mut message.values {
+    let mut text = message.format.name.to_string();
+    for value in &message.values {
         if let Value::Data(data) = value
             && let Ok(entries) = wire::entries(data)
             && !entries.is_empty()
         {
-            let shown: Vec<String> = entries.into_iter().map(|e| mask_times(e).to_string()).collect();
-            return format!("{}@{} {}", message.format.name, message.tag, shown.join("; "));
+            entries.into_iter().for_each(|entry| text.push_str(&format!(" {};", mask_times(entry))));
+        } else {
+            text.push_str(&format!(" {}", mask_times(value.clone())));
         }
-        *value = mask_times(value.clone());
     }
-    message.to_string()
+    text
 }
 
 fn mask_times(value: Value) -> Value {
