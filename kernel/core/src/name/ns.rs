@@ -7,6 +7,7 @@
 use super::{Chan, Place};
 use crate::base::{List, Ref, Spin};
 use crate::msg::Result;
+use crate::session::Session;
 use abi::error::Error;
 use abi::file::{MAFTER, MBEFORE, MCREATE, Qid};
 use core::sync::atomic::Ordering;
@@ -70,7 +71,7 @@ impl Ns {
 
     /// What is mounted on a file, if anything is.
     #[inline]
-    pub fn find(&self, session: &crate::session::Session, qid: Qid) -> Option<Ref<Head>> {
+    pub fn find(&self, session: &Session, qid: Qid) -> Option<Ref<Head>> {
         if session.mounts.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -84,26 +85,36 @@ impl Ns {
         chain.iter().find(|h| is(h, session, qid)).cloned()
     }
 
-    /// Puts a new head in the place of the one for the same file, or takes that away. What was there comes back, to
-    /// be dropped without the lock.
-    fn replace(&self, on: &Place, new: Option<Ref<Head>>) -> Result<Option<Ref<Head>>> {
+    /// Puts a new head, or none, in the place of the one for the same file: false if that is not `was` any more, for
+    /// then somebody else was quicker. What was there is dropped without the lock.
+    fn replace(&self, on: &Place, was: Option<&Ref<Head>>, new: Option<Ref<Head>>) -> Result<bool> {
         let (session, qid) = (&on.file.session, on.file.qid);
         let mut chains = self.chains.lock();
         let chain = chains.get_mut(chain(session.number, qid.path)).ok_or(Error::BadArg)?;
         let at = chain.iter().position(|h| is(h, session.number, qid));
-        match (at, new) {
-            (Some(i), Some(h)) => Ok(chain.get_mut(i).map(|slot| core::mem::replace(slot, h))),
+        let same = match (at.and_then(|i| chain.get(i)), was) {
+            (Some(is), Some(was)) => Ref::same(is, was),
+            (is, was) => is.is_none() && was.is_none(),
+        };
+        if !same {
+            return Ok(false);
+        }
+        let old = match (at, new) {
+            (Some(i), Some(h)) => chain.get_mut(i).map(|slot| core::mem::replace(slot, h)),
             (None, Some(h)) => {
                 chain.push(h)?;
                 session.mounts.fetch_add(1, Ordering::Relaxed);
-                Ok(None)
+                None
             }
             (Some(i), None) => {
                 session.mounts.fetch_sub(1, Ordering::Relaxed);
-                Ok(chain.swap_remove(i))
+                chain.swap_remove(i)
             }
-            (None, None) => Ok(None),
-        }
+            (None, None) => None,
+        };
+        drop(chains);
+        drop(old);
+        Ok(true)
     }
 
     /// Makes `new` appear at `on`, alone or before or after what is there. A union that is bound brings all its
@@ -125,60 +136,47 @@ impl Ns {
             }
             _ => added.push(Mount { place: new.clone(), flags: flags & !(MBEFORE | MAFTER) })?,
         }
-        let mut union = List::new();
-        let old = self.find(&on.file.session, on.file.qid);
-        let mut kept: List<Mount> = List::new();
-        if order != 0 {
-            match &old {
-                Some(h) => kept = h.union.copy()?,
-                None => kept.push(Mount { place: on.clone(), flags: MCREATE })?,
+        loop {
+            let old = self.find(&on.file.session, on.file.qid);
+            let head = Ref::new(joined(on, old.as_deref(), &added, order)?)?;
+            let place = head.on.clone();
+            if self.replace(&place, old.as_ref(), Some(head))? {
+                return Ok(());
             }
         }
-        let (first, second) = if order == MAFTER { (kept, added) } else { (added, kept) };
-        union.reserve(first.len().saturating_add(second.len()))?;
-        for m in first.into_iter().chain(second) {
-            union.push(m)?;
-        }
-        let on = old.as_ref().map_or(on, |h| &h.on).clone();
-        let head = Ref::new(Head { on: on.clone(), union })?;
-        self.replace(&on, Some(head)).map(drop)
     }
 
     /// Takes everything off `on`, or only `new`.
     pub fn unmount(&self, on: &Place, new: Option<&Place>) -> Result<()> {
-        let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
-        let Some(new) = new else { return self.replace(on, None).map(drop) };
-        self.remove(&head, |m| {
-            let f = &m.place.file;
-            Ref::same(&f.session, &new.file.session) && f.qid.path == new.file.qid.path
-        })
+        self.remove(on, |m| new.is_none_or(|n| is_file(m, &n.file.session, n.file.qid)))
     }
 
     /// Takes off `on` whatever was mounted from a server, named by its portal's descriptor.
     pub fn unmount_server(&self, on: &Place, server: &Chan) -> Result<()> {
-        let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
         let portal = server.file.session.portal().ok_or(Error::BadMount)?;
-        self.remove(&head, |m| m.place.file.session.portal().is_some_and(|p| Ref::same(p, portal)))
+        self.remove(on, |m| m.place.file.session.portal().is_some_and(|p| Ref::same(p, portal)))
     }
 
-    fn remove(&self, head: &Head, same: impl Fn(&Mount) -> bool) -> Result<()> {
-        if !head.union.iter().any(&same) {
-            return Err(Error::NotMounted.into());
+    fn remove(&self, on: &Place, goes: impl Fn(&Mount) -> bool) -> Result<()> {
+        loop {
+            let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
+            let mut union = head.union.copy()?;
+            union.retain(|m| !goes(m));
+            if union.len() == head.union.len() {
+                return Err(Error::NotMounted.into());
+            }
+            // What remains may be the covered directory alone: then nothing is mounted.
+            let covered = |m: &Mount| is_file(m, &head.on.file.session, head.on.file.qid);
+            let bare = union.len() == 1 && union.first().is_some_and(covered);
+            let left = if union.is_empty() || bare {
+                None
+            } else {
+                Some(Ref::new(Head { on: head.on.clone(), union })?)
+            };
+            if self.replace(&head.on, Some(&head), left)? {
+                return Ok(());
+            }
         }
-        let mut union = head.union.copy()?;
-        union.retain(|m| !same(m));
-        // What remains may be the covered directory alone: then nothing is mounted.
-        let bare = union.len() == 1
-            && union.first().is_some_and(|m| {
-                Ref::same(&m.place.file.session, &head.on.file.session)
-                    && m.place.file.qid.path == head.on.file.qid.path
-            });
-        let left = if union.is_empty() || bare {
-            None
-        } else {
-            Some(Ref::new(Head { on: head.on.clone(), union })?)
-        };
-        self.replace(&head.on, left).map(drop)
     }
 
     /// Every head, in no order: for `/proc/N/ns`.
@@ -192,6 +190,30 @@ impl Ns {
         }
         Ok(all)
     }
+}
+
+/// Is an element of a union this file?
+fn is_file(m: &Mount, session: &Ref<Session>, qid: Qid) -> bool {
+    Ref::same(&m.place.file.session, session) && m.place.file.qid.path == qid.path
+}
+
+/// What is on a file after `added` has been mounted in this order.
+fn joined(on: &Ref<Place>, old: Option<&Head>, added: &List<Mount>, order: u32) -> Result<Head> {
+    let mut kept = List::new();
+    if order != 0 {
+        match old {
+            Some(h) => kept = h.union.copy()?,
+            None => kept.push(Mount { place: on.clone(), flags: MCREATE })?,
+        }
+    }
+    let added = added.copy()?;
+    let (first, second) = if order == MAFTER { (kept, added) } else { (added, kept) };
+    let mut union = List::new();
+    union.reserve(first.len().saturating_add(second.len()))?;
+    for m in first.into_iter().chain(second) {
+        union.push(m)?;
+    }
+    Ok(Head { on: old.map_or(on, |h| &h.on).clone(), union })
 }
 
 impl Drop for Ns {

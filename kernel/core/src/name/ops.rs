@@ -65,7 +65,9 @@ pub fn create(scope: &Scope, text: &[u8], mode: u32, perm: u32) -> Result<Ref<Ch
         if mode & OEXCL == 0 {
             match find(scope, text, Want::Seen) {
                 Ok(place) => return open_place(place, byte | OTRUNC),
-                Err(Fail::Known(Error::NotExist)) => {}
+                // A server may say in words of its own that there is none; if it meant something else, the creation
+                // fails too.
+                Err(Fail::Known(Error::NotExist) | Fail::Words) => {}
                 Err(e) => return Err(e),
             }
         }
