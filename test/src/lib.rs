@@ -28,6 +28,7 @@ mod host_rc;
 mod host_tap9;
 mod runner;
 mod s00_boot;
+mod s05_run;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_rc", 300, host_rc::run),
     short("host_tap9", 600, host_tap9::run),
     short("s00_boot", 600, s00_boot::run),
+    short("s05_run", 300, s05_run::run),
 ];
 
 /// What the harness is tested with; never part of a run.

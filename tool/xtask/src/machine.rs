@@ -392,8 +392,13 @@ impl Ended {
     /// The ends of the log and of the terminal, for a message.
     #[must_use]
     pub fn tail(&self) -> String {
-        format!("kernel's log:\n{}\nconsole:\n{}", tail(&self.log, 20), tail(&self.console, 10))
+        format!("kernel's log:\n{}\nconsole:\n{}", tail(&self.log, 20), tail(&printable(&self.console), 10))
     }
+}
+
+/// A terminal's words without what would upset another terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control() && *c != char::REPLACEMENT_CHARACTER).collect()
 }
 
 #[cfg(test)]

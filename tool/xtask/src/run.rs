@@ -149,9 +149,9 @@ fn banner(time: Duration, kernel: u64, log: &str) {
     );
 }
 
-/// The free memory in the kernel's line about it: `memory: … 59 MiB free …`.
+/// The free memory in the kernel's first line: `kernel: 2 cpus, 63988 KiB free, …`.
 fn free_memory(line: &str) -> Option<String> {
-    let words: Vec<&str> = line.strip_prefix("memory")?.split([' ', ',', ';']).collect();
+    let words: Vec<&str> = line.strip_prefix("kernel: ")?.split([' ', ',']).collect();
     let at = words.iter().position(|w| *w == "free")?;
     Some(format!("{} {}", words.get(at.checked_sub(2)?)?, words.get(at - 1)?))
 }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn free_memory_is_found_in_the_log() {
-        assert_eq!(free_memory("memory: 64 MiB, 59 MiB free"), Some("59 MiB".into()));
-        assert_eq!(free_memory("memory free"), None);
+        assert_eq!(free_memory("kernel: 2 cpus, 59 KiB free, x"), Some("59 KiB".into()));
+        assert_eq!(free_memory("kernel: free"), None);
     }
 }
