@@ -7,10 +7,12 @@
 use crate::call;
 use crate::machine;
 use crate::mem::space::Access;
+use crate::msg::{Fail, Result};
 use crate::proc;
 use crate::sched;
 use crate::syscall;
 use crate::thread::{AFTER, After, KILL, NOTE, REAP, STOP, Thread, current, current_ref, park};
+use abi::error::Error;
 use abi::note::{Frame, TRAP};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -85,7 +87,7 @@ pub fn syscall(number: u64, args: [u64; 6]) -> Outcome {
 }
 
 #[cold]
-fn failed(me: &Thread, fail: crate::msg::Fail) -> u64 {
+fn failed(me: &Thread, fail: Fail) -> u64 {
     me.set_fail(fail);
     u64::MAX
 }
@@ -164,14 +166,18 @@ fn do_after(me: &Thread, frame: &mut Frame, after: After) {
 /// [`pending`].
 pub fn fault(addr: u64, kind: Fault, pc: u64) {
     let me = current();
-    if let Some(access) = kind.access()
-        && resolve(me, addr, access)
-    {
-        return;
+    let mut why = kind.word();
+    if let Some(access) = kind.access() {
+        match resolve(me, addr, access) {
+            Ok(()) => return,
+            // The page may be had; the machine has none.
+            Err(Fail::Known(Error::NoMemory)) => why = Error::NoMemory.text(),
+            Err(_) => {}
+        }
     }
     let mut words = Words::new();
     words.text(TRAP);
-    words.text(kind.word());
+    words.text(why);
     words.text(" pc=0x");
     words.hex(pc);
     words.text(" addr=0x");
@@ -197,15 +203,15 @@ fn log_end(me: &Thread, words: &[u8]) {
 
 /// A fault inside a copy to or from user memory: is the page there now?
 pub fn kernel_fault(addr: u64, kind: Fault) -> bool {
-    kind.access().is_some_and(|access| resolve(current(), addr, access))
+    kind.access().is_some_and(|access| resolve(current(), addr, access).is_ok())
 }
 
-fn resolve(me: &Thread, addr: u64, access: Access) -> bool {
+fn resolve(me: &Thread, addr: u64, access: Access) -> Result<()> {
     let space = match &me.act {
         Some(act) => Some(act.portal.space.clone()),
         None => me.proc.space(),
     };
-    space.is_some_and(|s| s.fault(addr, access).is_ok())
+    space.ok_or(Error::BadAddress)?.fault(addr, access)
 }
 
 /// The timer's interrupt.

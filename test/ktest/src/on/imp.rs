@@ -158,7 +158,7 @@ fn write(r: &Request) -> Answer {
         b"shut" => OPEN.store(false, Ordering::SeqCst),
         _ if r.count() <= 64 => match other(text) {
             Ok(()) => {}
-            Err(_) => return forward(r),
+            Err(e) => return words(r, e.words().as_bytes()),
         },
         _ => {}
     }
