@@ -27,7 +27,7 @@ pub struct Chan {
     /// Where the next read or write begins that names no offset.
     pub offset: Spin<u64>,
     /// For a directory: the elements of its union, if it is one, and where a listing stands.
-    pub listing: Option<Spin<Listing>>,
+    pub listing: Option<Ref<Spin<Listing>>>,
 }
 
 /// The rights that an open mode gives: everything but reading or writing where it does not ask for them.
@@ -51,7 +51,10 @@ pub(crate) fn check_mode(mode: u8) -> Result<()> {
 impl Chan {
     /// The open file of a fid that has just been opened.
     pub fn new(file: File, path: Path, mode: u8, iounit: u32, union: Option<Ref<Head>>) -> Result<Ref<Chan>> {
-        let listing = file.qid.is_dir().then(|| Spin::new(Listing::new(union)));
+        let listing = match file.qid.is_dir() {
+            true => Some(Ref::new(Spin::new(Listing::new(union)))?),
+            false => None,
+        };
         let iounit = match usize::try_from(iounit).unwrap_or(0) {
             0 => limit::IO,
             n => n.min(limit::IO),

@@ -40,33 +40,33 @@ enum At {
     Mounted(Ref<Head>),
 }
 
-/// Room for the names of one Twalk: as many as fit a message page.
+/// The names of one Twalk, as they stand in a message page.
 struct Names {
     body: [u8; NAMES],
     len: usize,
     count: u8,
 }
 
-/// Longer runs of names are walked in pieces.
-const NAMES: usize = 1024;
+/// Room for names: the longest fits; longer runs of them are walked in pieces. It is on the stack of every walk, and
+/// cleared there.
+const NAMES: usize = 288;
+
+const _: () = assert!(NAMES >= limit::NAME + 2);
 
 impl Names {
-    /// Takes as many elements of `rest` as fit; the rest is left.
-    fn take<'p>(rest: &mut impl Iterator<Item = &'p [u8]>, peeked: &mut Option<&'p [u8]>) -> Names {
-        let mut n = Names { body: [0; NAMES], len: 0, count: 0 };
-        while let Some(name) = peeked.take().or_else(|| rest.next()) {
-            match body_string(&mut n.body, n.len, name) {
-                Ok(end) if usize::from(n.count) < limit::WALK => {
-                    n.len = end;
-                    n.count = n.count.saturating_add(1);
-                }
-                _ => {
-                    *peeked = Some(name);
-                    break;
-                }
+    /// Takes as many of the elements as fit: are there more?
+    fn fill<'p>(&mut self, mut rest: impl Iterator<Item = &'p [u8]>) -> bool {
+        self.len = 0;
+        self.count = 0;
+        loop {
+            let Some(name) = rest.next() else { return false };
+            if usize::from(self.count) >= limit::WALK {
+                return true;
             }
+            let Ok(end) = body_string(&mut self.body, self.len, name) else { return true };
+            self.len = end;
+            self.count = self.count.saturating_add(1);
         }
-        n
     }
 }
 
@@ -149,13 +149,11 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
         at = At::Mounted(head);
     }
     let mut file = None;
-    let mut peeked = None;
     let mut done = 0usize;
+    let mut batch = Names { body: [0; NAMES], len: 0, count: 0 };
     loop {
         // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
-        let mut names = elements(path.below()).skip(done);
-        let batch = Names::take(&mut names, &mut peeked);
-        let more = peeked.take().is_some();
+        let more = batch.fill(elements(path.below()).skip(done));
         if batch.count == 0 {
             break;
         }
