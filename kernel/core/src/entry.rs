@@ -274,7 +274,7 @@ pub fn boot() -> ! {
     if machine::cpu() == 0 {
         if let Err(why) = boot_first() {
             let words = match why {
-                crate::msg::Fail::Known(e) => e.text(),
+                Fail::Known(e) => e.text(),
                 _ => "server's error",
             };
             ["kernel panic: no first process: ", words, "\n"].iter().for_each(|t| say(t.as_bytes()));
@@ -298,7 +298,7 @@ pub fn boot() -> ! {
 /// Exit code of a kernel that gave up.
 const PANIC: u8 = 0x2a;
 
-fn boot_first() -> crate::msg::Result<()> {
+fn boot_first() -> Result<()> {
     proc::init()?;
     sched::start(0)?;
     let reaper = sched::kernel_thread()?;

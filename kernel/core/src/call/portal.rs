@@ -31,7 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 const HOLDING_WAIT: u64 = 2_000_000_000;
 
 /// Activations that one space has room for.
-const PLACES: u64 = 1024;
+pub(crate) const PLACES: u64 = 1024;
 
 /// A server's entry point.
 pub struct Portal {
