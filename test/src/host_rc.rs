@@ -4,10 +4,10 @@
 //! differ, cmd/rc/tests/differences.txt has the reason and what our rc answers; the list is asserted exactly, so an
 //! entry that no longer differs fails too.
 
-use crate::ctx::{Ctx, Outcome, ensure};
+use crate::ctx::{Ctx, Failure, Outcome, ensure};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ const THEIRS: &str = "/usr/lib/plan9/bin";
 
 /// What a script came to.
 #[derive(PartialEq, Eq, Debug)]
-struct Answer {
-    status: Option<i32>,
-    out: String,
+pub(crate) struct Answer {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
     silent: bool,
 }
 
@@ -33,16 +33,11 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     let ours = ours.parent().ok_or("rc has no folder")?;
     let tests = xtask::root().join("cmd/rc/tests");
     let differences = differences(&std::fs::read_to_string(tests.join("differences.txt"))?)?;
-    let mut names: Vec<_> = std::fs::read_dir(tests.join("scripts"))?
-        .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(".rc").map(str::to_owned))
-        .collect();
-    names.sort_unstable();
-    ensure(names.len() >= 200, || format!("only {} scripts", names.len()))?;
+    let scripts = scripts()?;
     let mut wrong = Vec::new();
-    for name in &names {
-        let script = tests.join("scripts").join(format!("{name}.rc"));
-        let a = answer(ctx, ours, &script)?;
-        let b = answer(ctx, Path::new(THEIRS), &script)?;
+    for (name, script) in &scripts {
+        let a = answer(ctx, ours, script)?;
+        let b = answer(ctx, Path::new(THEIRS), script)?;
         match differences.get(name) {
             None if a == b => {}
             None => wrong.push(format!("{name}: ours {a:?}, theirs {b:?}")),
@@ -51,13 +46,27 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
             Some(d) => wrong.push(format!("{name}: listed are {} and {:?}, ours {a:?}", d.status, d.out)),
         }
     }
-    wrong.extend(differences.keys().filter(|n| !names.contains(n)).map(|n| format!("{n}: no such script")));
+    wrong.extend(
+        differences.keys().filter(|n| !scripts.contains_key(*n)).map(|n| format!("{n}: no such script")),
+    );
     ensure(wrong.is_empty(), || wrong.join("\n"))?;
-    Ok(format!("{} scripts, {} of them with a listed difference", names.len(), differences.len()))
+    Ok(format!("{} scripts, {} of them with a listed difference", scripts.len(), differences.len()))
+}
+
+/// The scripts, by name.
+pub(crate) fn scripts() -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let scripts: BTreeMap<_, _> = std::fs::read_dir(xtask::root().join("cmd/rc/tests/scripts"))?
+        .filter_map(|e| {
+            let path = e.ok()?.path();
+            Some((path.file_name()?.to_str()?.strip_suffix(".rc")?.to_owned(), path))
+        })
+        .collect();
+    ensure(scripts.len() >= 200, || format!("only {} scripts", scripts.len()))?;
+    Ok(scripts)
 }
 
 /// Runs a script with the rc of a folder, which is also the `rc` that the script finds.
-fn answer(ctx: &Ctx, folder: &Path, script: &Path) -> Result<Answer, crate::ctx::Failure> {
+pub(crate) fn answer(ctx: &Ctx, folder: &Path, script: &Path) -> Result<Answer, Failure> {
     let (out, err) = (ctx.scratch().join("out"), ctx.scratch().join("err"));
     let mut command = Command::new(folder.join("rc"));
     command.arg(script).args(["one", "two"]).current_dir(ctx.scratch()).env_clear();

@@ -29,6 +29,7 @@ mod host_tap9;
 mod runner;
 mod s00_boot;
 mod s05_run;
+mod s40_rc;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_tap9", 600, host_tap9::run),
     short("s00_boot", 600, s00_boot::run),
     short("s05_run", 300, s05_run::run),
+    short("s40_rc", 900, s40_rc::run),
 ];
 
 /// What the harness is tested with; never part of a run.
