@@ -39,7 +39,9 @@ pub fn die() -> ! {
     // Files that nobody else has open are left to the reaper: this thread can make no calls.
     drop(groups);
     sched::charge_now();
-    // Nothing of the process's memory is used any more.
+    // Nothing of the process's memory is used any more. This CPU leaves it first, since another may be the one to
+    // drop it: the parent that is still in its rfork, or a reader of /proc.
+    machine::leave(me.root());
     let space = proc.space.lock().take();
     if let Some(space) = space {
         machine::leave(space.root());
