@@ -85,7 +85,7 @@ fn nothing_can_be_changed_and_permissions_hold() {
     c.say("Twalk tag 1 fid 0 newfid 1 wname net secret");
     assert_eq!(c.say("Topen tag 1 fid 1 mode 0"), "Rerror tag 1 ename 'permission denied'");
     c.say("Twalk tag 1 fid 0 newfid 2 wname version");
-    let refused = "Rerror tag 1 ename 'read-only file system'";
+    let refused = "Rerror tag 1 ename 'read only file system'";
     assert_eq!(c.say("Topen tag 1 fid 2 mode 1"), refused);
     assert_eq!(c.say("Topen tag 1 fid 2 mode 16"), refused);
     assert_eq!(c.say("Tcreate tag 1 fid 0 name f perm 0o666 mode 0"), refused);
