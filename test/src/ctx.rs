@@ -137,6 +137,33 @@ impl Ctx {
         Ok(python)
     }
 
+    /// The file of a crate from crates.io, as it was published.
+    pub fn crate_file(&self, name: &str, version: &str) -> Result<PathBuf, Failure> {
+        let kept = self.kept(&format!("{name}-{version}"))?.join(format!("{name}-{version}.crate"));
+        if !kept.exists() {
+            let wish = format!(
+                "[package]\nname = \"wish\"\nedition = \"2024\"\n[dependencies]\n{name} = \"={version}\"\n[workspace]\n"
+            );
+            let dir = self.scratch.join("wish");
+            std::fs::create_dir_all(dir.join("src"))?;
+            std::fs::write(dir.join("src/lib.rs"), "")?;
+            std::fs::write(dir.join("Cargo.toml"), wish)?;
+            self.run(xtask::cargo().current_dir(&dir).args(["fetch", "--quiet"]))?;
+            let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+            let home = home
+                .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
+                .ok_or("no HOME")?;
+            let file = format!("{name}-{version}.crate");
+            let caches = std::fs::read_dir(home.join("registry/cache"))?.flatten();
+            let found = caches
+                .map(|c| c.path().join(&file))
+                .find(|f| f.exists())
+                .ok_or("cargo kept no such crate")?;
+            std::fs::copy(found, &kept)?;
+        }
+        Ok(kept)
+    }
+
     /// A program from crates.io, built once with these compiler flags; returns its path.
     pub fn crate_bin(&self, name: &str, version: &str, flags: &str) -> Result<PathBuf, Failure> {
         let dir = self.kept(&format!("{name}-{version}"))?;

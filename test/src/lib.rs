@@ -22,10 +22,13 @@ mod host_con9_tcp;
 mod host_con9_unix;
 mod host_harness;
 mod host_hostile;
+mod host_linux;
 mod host_pipeline;
+mod host_pjdfstest;
 mod host_ramfs_cost;
 mod host_rc;
 mod host_tap9;
+mod linux;
 mod runner;
 mod s00_boot;
 mod s05_run;
@@ -48,7 +51,9 @@ const SCENARIOS: &[Scenario] = &[
     short("host_con9_unix", 300, host_con9_unix::run),
     short("host_harness", 60, host_harness::run),
     short("host_hostile", 600, host_hostile::run),
+    short("host_linux", 600, host_linux::run),
     short("host_pipeline", 120, host_pipeline::run),
+    short("host_pjdfstest", 600, host_pjdfstest::run),
     short("host_ramfs_cost", 400, host_ramfs_cost::run),
     short("host_rc", 300, host_rc::run),
     short("host_tap9", 600, host_tap9::run),

@@ -20,8 +20,9 @@ Serves a tree of files in memory by 9P2000.
   -g NAME:LEADER:MEMBER,...
                         a group; LEADER may be empty. Every user is a group of the same name
   --users-listed        let in only users that a -g names
-  --posix               a rename replaces a file of that name, and owners set the access time, which
-                        POSIX clients expect and stat(5) forbids
+  --posix               what POSIX clients expect and section 5 forbids: a rename replaces a file of that
+                        name, owners set the access time, a directory doesn't limit the permissions of
+                        what is created in it
   --connections N       most connections at once (default 256)
   --help                this text
 ";

@@ -128,7 +128,7 @@ impl Ramfs {
         let cost = FILE_COST + name.len() as u64;
         let now = (self.now)();
         let meta = Meta {
-            mode: perm::created(perm, parent.mode),
+            mode: if self.posix { perm } else { perm::created(perm, parent.mode) },
             vers: 1,
             atime: now,
             mtime: now,
