@@ -32,6 +32,7 @@ mod linux;
 mod runner;
 mod s00_boot;
 mod s05_run;
+mod s10_kernel;
 mod s40_rc;
 
 use runner::{Scenario, long, short};
@@ -59,6 +60,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_tap9", 600, host_tap9::run),
     short("s00_boot", 600, s00_boot::run),
     short("s05_run", 300, s05_run::run),
+    short("s10_kernel", 600, s10_kernel::run),
     short("s40_rc", 900, s40_rc::run),
 ];
 

@@ -240,6 +240,11 @@ fn posix_clients_get_what_they_ask_for() {
     c.walk(0, 4, &[]).unwrap();
     c.open(4, OREAD).unwrap();
     assert_eq!(c.names(4, 8192), ["old", "dir"]);
+    // And what is created has the permissions that were asked for, not only those of the directory.
+    c.walk(0, 5, &["dir"]).unwrap();
+    c.wstat(5, &Stat { mode: DMDIR | 0o700, ..NOCHANGE }).unwrap();
+    c.make(5, 6, "open", 0o666, OREAD).unwrap();
+    assert_eq!(c.stat(6).unwrap().mode, 0o666);
 }
 
 #[test]

@@ -56,6 +56,14 @@ pub fn ordinary() -> Done<Archive> {
     Ok(archive)
 }
 
+/// The archive of a machine whose only program is this package, as its first.
+pub fn alone(package: &str) -> Done<Archive> {
+    let built = build_programs(&[package])?;
+    let mut archive = Archive::default();
+    archive.file(package, 0o755, loaded_part(&read(&built.join(package))?));
+    Ok(archive)
+}
+
 /// The packages of user programs: each is a folder of its own name.
 fn programs() -> Done<Vec<String>> {
     let mut names = Vec::new();

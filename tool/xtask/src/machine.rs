@@ -146,7 +146,9 @@ pub fn run(options: &Options, kernel: &Path, archive: &Path, streams: Streams) -
     let spoke = shared.spoke.load(Ordering::Acquire);
     let end = match end {
         End::Code(_) | End::Panic if panicked => End::Panic,
-        End::Code(_) | End::Panic if !spoke => End::NotBooted,
+        // QEMU's own failures look like code 0, but then the kernel has said nothing; 120 is init's word for it.
+        End::Code(code) if log.is_empty() || code == 120 => End::NotBooted,
+        End::Panic if !spoke => End::NotBooted,
         other => other,
     };
     Ok(Ended { end, log, console })
