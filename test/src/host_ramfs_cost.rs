@@ -19,7 +19,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
         "-p",
         "ramfs",
         "--example",
-        "cost",
+        "ramfs_cost",
     ]))?;
     bounded(ctx, &xtask::target().join("user/examples/ramfs_cost"), BOUNDS)
 }

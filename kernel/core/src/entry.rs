@@ -201,9 +201,9 @@ fn log_end(me: &Thread, words: &[u8]) {
     line.get().iter().for_each(|&b| machine::debug(b));
 }
 
-/// A fault inside a copy to or from user memory: is the page there now?
+/// A fault inside a copy to or from user memory: is the page there now? Before there are threads it is not.
 pub fn kernel_fault(addr: u64, kind: Fault) -> bool {
-    kind.access().is_some_and(|access| resolve(current(), addr, access).is_ok())
+    sched::started() && kind.access().is_some_and(|access| resolve(current(), addr, access).is_ok())
 }
 
 fn resolve(me: &Thread, addr: u64, access: Access) -> Result<()> {

@@ -124,6 +124,11 @@ pub fn current<'a>() -> &'a Thread {
     unsafe { &*here().current.load(Ordering::Relaxed) }
 }
 
+/// Has this CPU's scheduler begun? Only then is there a current thread.
+pub(crate) fn started() -> bool {
+    !here().current.load(Ordering::Relaxed).is_null()
+}
+
 /// A reference to the thread whose kernel stack this is.
 #[inline]
 pub fn current_ref() -> Ref<Thread> {
