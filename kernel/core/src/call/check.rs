@@ -11,7 +11,7 @@ use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
 use crate::thread;
 use abi::error::Error;
 use abi::file::Qid;
-use abi::limit::{ERROR, STAT};
+use abi::limit::{COPY, ERROR, STAT};
 use abi::portal::{Answer, RWAIT, Term, op};
 
 /// Smallest stat record: the fixed fields and four empty strings (stat(5)).
@@ -85,8 +85,11 @@ fn failure(portal: &Portal, act: &Act, r: &Answer) -> Fail {
 #[inline]
 fn fetch(portal: &Portal, act: &Act, m: &mut Msg<'_>, at: u64, otherwise: u64, count: u32) -> Result<()> {
     let len = count as usize;
+    let may_be_lent = m.count as usize > COPY;
     match &mut m.data {
-        Data::ToUser(to) if at == 0 && super::lend::in_place(act) => super::lend::fetch_ends(act, *to, len),
+        Data::ToUser(to) if at == 0 && may_be_lent && super::lend::in_place(act) => {
+            super::lend::fetch_ends(act, *to, len)
+        }
         Data::ToUser(to) if len <= to.len => {
             let from = if at == 0 { otherwise } else { at };
             Source::new(portal, from).give_user(UserBuf { addr: to.addr, len })

@@ -18,7 +18,7 @@ use crate::mem::space::Access;
 use crate::msg::{Data, Msg, Reply, Result, UserBuf};
 use crate::thread::{Thread, current};
 use abi::error::Error;
-use abi::limit::{IO, PAGE};
+use abi::limit::{COPY, IO, PAGE};
 
 const PAGE64: u64 = PAGE as u64;
 
@@ -113,10 +113,11 @@ pub(super) fn fetch_ends(act: &Act, to: UserBuf, count: usize) -> Result<()> {
     Source::new(portal, window_page(act, pages)).give_user(UserBuf { addr, len: rest })
 }
 
-/// The call is over: what was lent goes.
+/// The call is over: what was lent goes. Nothing was unless the count, as it is since the request was made, is above
+/// what is copied; a short call need not look.
 #[inline]
 pub(super) fn end(act: &Act, m: &Msg<'_>, _: &Result<Reply>) {
-    if matches!(m.data, Data::ToUser(_) | Data::FromUser(_)) {
+    if m.count as usize > COPY && matches!(m.data, Data::ToUser(_) | Data::FromUser(_)) {
         clear(act);
     }
 }

@@ -29,9 +29,9 @@ pub(super) fn request(session: &Ref<Session>, act: &Act, m: &mut Msg<'_>) -> Res
     let mut payload = act.window_address();
     match m.data {
         Data::None | Data::Qids(_) => {}
-        Data::ToUser(b) if m.count as usize > COPY => payload = lend::lend(act, m, b, true)?,
+        Data::ToUser(b) if b.len.min(m.count as usize) > COPY => payload = lend::lend(act, m, b, true)?,
         Data::ToUser(_) => {}
-        Data::FromUser(b) if m.count as usize > COPY => payload = lend::lend(act, m, b, false)?,
+        Data::FromUser(b) if b.len.min(m.count as usize) > COPY => payload = lend::lend(act, m, b, false)?,
         Data::FromUser(b) => from_user(act, 0, UserBuf { addr: b.addr, len: b.len.min(m.count as usize) })?,
         Data::ToKernel(ref b) => m.count = clip(m.count, b.len()),
         Data::FromKernel(b) => {
