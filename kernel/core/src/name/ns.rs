@@ -10,15 +10,20 @@ use crate::msg::Result;
 use crate::session::Session;
 use abi::error::Error;
 use abi::file::{MAFTER, MBEFORE, MCREATE, Qid};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// An element of a union.
 #[derive(Clone)]
 pub struct Mount {
     /// The directory or file that appears.
     pub place: Ref<Place>,
-    /// MCREATE and MCACHE.
+    /// MCREATE and MCACHE, and in which order it was mounted.
     pub flags: u32,
+    /// What was mounted: this, or the union that it came with.
+    pub with: Ref<Place>,
+    /// Counts mounts: a script that carries them out in this order rebuilds the namespace. Those that came together
+    /// have one number, the covered file 0.
+    pub number: u64,
 }
 
 /// What is mounted on a file.
@@ -127,15 +132,7 @@ impl Ns {
         if order == (MBEFORE | MAFTER) || (order != 0 && !on.file.qid.is_dir()) {
             return Err(Error::BadArg.into());
         }
-        let mut added = List::new();
-        match &new.union {
-            Some(head) if head.union.len() > 1 => {
-                for m in head.union.iter() {
-                    added.push(Mount { place: m.place.clone(), flags: m.flags & !MCREATE })?;
-                }
-            }
-            _ => added.push(Mount { place: new.clone(), flags: flags & !(MBEFORE | MAFTER) })?,
-        }
+        let added = added(new, flags)?;
         loop {
             let old = self.find(&on.file.session, on.file.qid);
             let head = Ref::new(joined(on, old.as_deref(), &added, order)?)?;
@@ -179,15 +176,22 @@ impl Ns {
         }
     }
 
-    /// Every head, in no order: for `/proc/N/ns`.
-    pub fn heads(&self) -> Result<List<Ref<Head>>> {
-        let chains = self.chains.lock();
+    /// Every mount in the order of their numbers, with the head that it is in; of those that came together one.
+    pub fn mounts(&self) -> Result<List<(Ref<Head>, Mount)>> {
         let mut all = List::new();
-        for c in chains.iter() {
-            for h in c.iter() {
-                all.push(h.clone())?;
+        {
+            let chains = self.chains.lock();
+            for head in chains.iter().flat_map(|c| c.iter()) {
+                let mut last = 0;
+                for m in head.union.iter().filter(|m| m.number != 0) {
+                    if m.number != last {
+                        all.push((head.clone(), m.clone()))?;
+                    }
+                    last = m.number;
+                }
             }
         }
+        all.sort_unstable_by_key(|m| m.1.number);
         Ok(all)
     }
 }
@@ -197,13 +201,32 @@ fn is_file(m: &Mount, session: &Ref<Session>, qid: Qid) -> bool {
     Ref::same(&m.place.file.session, session) && m.place.file.qid.path == qid.path
 }
 
+/// The number of the next mount.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// The elements that a mount of `new` adds: of a union all, in its order.
+fn added(new: &Ref<Place>, flags: u32) -> Result<List<Mount>> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mount = |place: &Ref<Place>, flags| Mount { place: place.clone(), flags, with: new.clone(), number };
+    let mut list = List::new();
+    match &new.union {
+        Some(head) if head.union.len() > 1 => {
+            for m in head.union.iter() {
+                list.push(mount(&m.place, flags & !MCREATE))?;
+            }
+        }
+        _ => list.push(mount(new, flags))?,
+    }
+    Ok(list)
+}
+
 /// What is on a file after `added` has been mounted in this order.
 fn joined(on: &Ref<Place>, old: Option<&Head>, added: &List<Mount>, order: u32) -> Result<Head> {
     let mut kept = List::new();
     if order != 0 {
         match old {
             Some(h) => kept = h.union.copy()?,
-            None => kept.push(Mount { place: on.clone(), flags: MCREATE })?,
+            None => kept.push(Mount { place: on.clone(), flags: MCREATE, with: on.clone(), number: 0 })?,
         }
     }
     let added = added.copy()?;

@@ -21,7 +21,7 @@ use crate::msg::{Msg, Reply, Result};
 use crate::name::{Head, Mount, ns_option};
 use crate::proc::{self, Proc};
 use abi::error::Error;
-use abi::file::{MCREATE, OEXEC, OREAD, OWRITE, QTDIR, QTFILE, Qid};
+use abi::file::{MAFTER, MBEFORE, MCREATE, OEXEC, OREAD, OWRITE, QTDIR, QTFILE, Qid};
 use abi::limit;
 
 /// The tree.
@@ -89,38 +89,23 @@ fn status(p: &Ref<Proc>, t: &mut Text) -> Result<()> {
     Ok(())
 }
 
-/// What a head stands for as commands of rc. A union that holds the covered directory is built around it: those
-/// before it come with `-b`, the last first, those after it with `-a`; any other begins with a replacement.
-fn mounts(head: &Head, t: &mut Text) -> Result<()> {
-    let itself = |m: &Mount| {
-        Ref::same(&m.place.file.session, &head.on.file.session)
-            && m.place.file.qid.path == head.on.file.qid.path
-    };
-    let middle = head.union.iter().position(itself);
-    let (before, after) = head.union.split_at(middle.unwrap_or(0));
-    for m in before.iter().rev() {
-        mount(head, m, b"-b", t)?;
-    }
-    for (i, m) in after.iter().enumerate() {
-        match (i, middle) {
-            (0, Some(_)) => {}
-            (0, None) => mount(head, m, b"", t)?,
-            _ => mount(head, m, b"-a", t)?,
-        }
-    }
-    Ok(())
-}
-
-fn mount(head: &Head, m: &Mount, order: &[u8], t: &mut Text) -> Result<()> {
+/// A mount as a command of rc. The first that is left of a union without the covered directory replaces that.
+fn mount(head: &Head, m: &Mount, t: &mut Text) -> Result<()> {
     let on = head.on.path.text();
+    let alone = head.union.iter().all(|other| other.number >= m.number);
+    let order: &[u8] = match m.flags & (MBEFORE | MAFTER) {
+        MBEFORE if !alone => b"-b",
+        MAFTER if !alone => b"-a",
+        _ => b"",
+    };
     // The root of a server's tree is known by the place that it was mounted on first.
-    let root = m.place.file.session.portal().is_some() && m.place.path.text() == on;
+    let root = m.with.file.session.portal().is_some() && m.with.path.text() == on;
     t.put(if root { b"mount " } else { b"bind " })?;
     ns_option(order, m.flags & MCREATE != 0, t)?;
     if root {
-        super::srv::name_of(&m.place.file.session, t)?
+        super::srv::name_of(&m.with.file.session, t)?
     } else {
-        t.quoted(m.place.path.text()).map(drop)?
+        t.quoted(m.with.path.text()).map(drop)?
     }
     t.put(b" ")?.quoted(on)?.put(b"\n").map(drop)
 }
@@ -152,8 +137,8 @@ fn read_file(p: &Ref<Proc>, file: u64, t: &mut Text) -> Result<()> {
         }
         NS => {
             let scope = p.scope();
-            for head in scope.ns.heads()?.iter() {
-                mounts(head, t)?;
+            for (head, m) in scope.ns.mounts()?.iter() {
+                mount(head, m, t)?;
             }
             t.put(b"cd ")?.quoted(scope.dot.path.text())?.put(b"\n").map(drop)
         }
