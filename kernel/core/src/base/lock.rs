@@ -51,7 +51,8 @@ impl<T: ?Sized> Spin<T> {
     /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock(&self) -> Option<Held<'_, T>> {
-        (!self.held.swap(true, Ordering::Acquire)).then_some(Held { lock: self })
+        // Not `then_some`: a guard that is made and dropped would free the lock of whoever has it.
+        (!self.held.swap(true, Ordering::Acquire)).then(|| Held { lock: self })
     }
 
     /// The value, by the only reference there is.
@@ -96,5 +97,39 @@ impl<T: ?Sized> Drop for Held<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.lock.held.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Ref;
+
+    #[test]
+    fn trying_a_held_lock_does_not_free_it() {
+        let lock = Spin::new(1);
+        let held = lock.lock();
+        assert!(lock.try_lock().is_none());
+        assert!(lock.try_lock().is_none(), "the first try freed it");
+        drop(held);
+        assert!(lock.try_lock().is_some());
+    }
+
+    #[test]
+    fn two_holders_never_count_at_once() {
+        let count = Ref::new(Spin::new(0u64)).unwrap();
+        let one = |count: Ref<Spin<u64>>| {
+            move || {
+                for _ in 0..20_000 {
+                    let mut held = count.lock();
+                    let seen = *held;
+                    std::hint::black_box(&seen);
+                    *held = seen + 1;
+                }
+            }
+        };
+        let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(one(count.clone()))).collect();
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(*count.lock(), 60_000);
     }
 }
