@@ -34,6 +34,7 @@ mod s00_boot;
 mod s05_run;
 mod s10_kernel;
 mod s40_rc;
+mod s50_readme;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s05_run", 300, s05_run::run),
     short("s10_kernel", 600, s10_kernel::run),
     short("s40_rc", 900, s40_rc::run),
+    short("s50_readme", 300, s50_readme::run),
 ];
 
 /// What the harness is tested with; never part of a run.
