@@ -5,9 +5,11 @@ use super::boot::{AP_STACKS, TRAMPOLINE, ap_code, ap_code_end};
 use super::io::{port_in, port_out};
 use super::{apic, cpu, page};
 use abi::limit::CPUS;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use kernel_core::machine;
 
+/// The others' stacks for faults that must not happen, by number.
+static EMERGENCY: [AtomicU64; CPUS] = [const { AtomicU64::new(0) }; CPUS];
 /// How many others have arrived.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 /// The first CPU has set everything up.
@@ -41,8 +43,9 @@ pub(super) fn start_all(limit: usize) -> Option<usize> {
     if most <= 1 {
         return Some(1);
     }
-    for slot in AP_STACKS.iter().take(most).skip(1) {
-        slot.store(machine::new_stack()?, Ordering::Release);
+    for (stack, emergency) in AP_STACKS.iter().zip(&EMERGENCY).take(most).skip(1) {
+        emergency.store(page::emergency_stack()?, Ordering::Release);
+        stack.store(machine::new_stack()?, Ordering::Release);
     }
     // SAFETY: the page is below 1 MiB and was kept from the allocator; the code is shorter than a page.
     unsafe {
@@ -72,12 +75,9 @@ pub(super) fn go() {
 /// The first Rust of another CPU, on its own stack.
 #[unsafe(no_mangle)]
 extern "C" fn other_cpu(number: u32) -> ! {
-    let stack = loop {
-        if let Some(stack) = page::emergency_stack() {
-            break stack;
-        }
-    };
-    cpu::init(number as usize, stack);
+    // Nothing may be asked of the kernel before the CPU knows its own block: a lock that is held makes it look there.
+    let emergency = EMERGENCY.get(number as usize).map_or(0, |e| e.load(Ordering::Acquire));
+    cpu::init(number as usize, emergency);
     ARRIVED.fetch_add(1, Ordering::Release);
     while !GO.load(Ordering::Acquire) {
         machine::relax();
