@@ -128,3 +128,93 @@ impl Ports {
         self.table.lock().slots.iter().filter(|s| !self.free(s)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::msg::{Msg, Reply};
+    use crate::name::{File, Path};
+    use crate::session::{Serve, Session};
+    use abi::file::{OREAD, Qid};
+    use std::collections::BTreeMap;
+
+    struct Anything;
+
+    impl Serve for Anything {
+        fn answer(&self, _: &Ref<Session>, _: &mut Msg<'_>) -> Result<Reply> {
+            Ok(Reply::default())
+        }
+    }
+
+    fn chan(session: &Ref<Session>, path: u64) -> Ref<Chan> {
+        let file = File::tree(session.clone(), Qid { kind: 0, vers: 0, path });
+        Chan::new(file, Path::root().unwrap(), OREAD, 0, None).unwrap()
+    }
+
+    fn table() -> (Ref<Ports>, Ref<Session>) {
+        (Ports::new(Chan::nowhere().unwrap()).unwrap(), Session::tree(&Anything).unwrap())
+    }
+
+    #[test]
+    fn ports_lead_where_the_model_says() {
+        let (ports, session) = table();
+        let mut model: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+        let mut random = 0x2545_f491_4f6c_dd1du64;
+        let mut below = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % n
+        };
+        for step in 1..20_000u64 {
+            let fd = below(40);
+            match below(16) {
+                0..6 => {
+                    let on_exec = below(3) == 0;
+                    let lowest = (0..).find(|n| !model.contains_key(n)).unwrap();
+                    assert_eq!(ports.add(chan(&session, step), on_exec).unwrap(), lowest, "step {step}");
+                    model.insert(lowest, (step, on_exec));
+                }
+                6..12 => assert_eq!(ports.close(fd).is_ok(), model.remove(&fd).is_some(), "step {step}"),
+                12..15 => {
+                    drop(ports.set(fd, chan(&session, step)).unwrap());
+                    model.insert(fd, (step, false));
+                }
+                _ => {
+                    ports.exec();
+                    model.retain(|_, p| !p.1);
+                }
+            }
+            for fd in 0..60 {
+                let c = ports.get(fd);
+                let want = model.get(&fd).map(|p| p.0);
+                assert_eq!(
+                    (!c.file.session.is_nowhere()).then_some(c.file.qid.path),
+                    want,
+                    "step {step}, {fd}"
+                );
+            }
+            assert_eq!(ports.used(), model.len());
+        }
+        let copy = ports.copy().unwrap();
+        let some = *model.keys().next().unwrap();
+        ports.close(some).unwrap();
+        assert!(!copy.get(some).file.session.is_nowhere(), "a copy is not apart");
+    }
+
+    #[test]
+    fn the_table_ends_at_its_limit() {
+        let (ports, session) = table();
+        let c = chan(&session, 1);
+        let last = limit::PORTS as u64 - 1;
+        ports.set(last, c.clone()).unwrap();
+        assert!(ports.set(last + 1, c.clone()).is_err());
+        assert!(ports.set(u64::MAX, c.clone()).is_err());
+        for fd in 0..last {
+            assert_eq!(ports.add(c.clone(), false).unwrap(), fd);
+        }
+        assert_eq!(ports.add(c.clone(), false), Err(Error::NoPort.into()));
+        ports.close(7).unwrap();
+        assert_eq!(ports.add(c, false).unwrap(), 7);
+    }
+}
