@@ -167,11 +167,19 @@ pub fn bind(scope: &Scope, new: &[u8], old: &[u8], flags: u32) -> Result<()> {
     scope.ns.mount(&old, &new, flags)
 }
 
+/// A new session with the server behind a portal's descriptor.
+fn session_with(server: &Chan) -> Result<Ref<Session>> {
+    let session = &server.file.session;
+    match session.portal() {
+        Some(portal) if session.is_handle() => Session::with(portal),
+        _ if session.is_nowhere() => Err(Error::Nowhere.into()),
+        _ => Err(Error::BadMount.into()),
+    }
+}
+
 /// A new session with the server behind a portal's descriptor, for this user.
 pub fn attach(server: &Chan, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
-    let session = &server.file.session;
-    let portal = if session.is_handle() { session.portal() } else { None };
-    let new = Session::with(portal.ok_or(Error::BadMount)?)?;
+    let new = session_with(server)?;
     File::attach(new, afid, user, aname)
 }
 
@@ -204,9 +212,7 @@ pub fn mount(
 /// An authentication file of the server behind a descriptor.
 pub fn fauth(server: &Chan, user: &[u8], aname: &[u8]) -> Result<Ref<Chan>> {
     core::str::from_utf8(aname).map_err(|_| Error::BadName)?;
-    let session = &server.file.session;
-    let portal = if session.is_handle() { session.portal() } else { None };
-    let new = Session::with(portal.ok_or(Error::BadMount)?)?;
+    let new = session_with(server)?;
     let file = File::auth(new, user, aname)?;
     Chan::new(file, Path::root()?, abi::file::ORDWR, 0, None)
 }

@@ -20,6 +20,9 @@ pub(super) const TESTS: &[Test] = &[
     ("t26_proc_status_says_whom_it_waits_for", waits_for),
     ("t26_proc_given_up_trees_stay_away", given_up),
     ("t26_proc_confined", confined),
+    ("t27_name_mount_points_are_seen_and_kept", mount_points),
+    ("t27_name_union_creation", union_creation),
+    ("t27_name_only_portals_are_mounted", no_servers),
     ("t27_ns_is_a_script_that_rebuilds", rebuilt),
     ("t28_trace_shows_messages", traced),
 ];
@@ -314,4 +317,66 @@ fn traced() -> Result<()> {
     drop((data, ctl));
     // Closed is closed: it can be had again.
     File::open("#trace/ctl", OWRITE).map(drop)
+}
+
+/// The stat of a name in a directory's listing.
+fn listed(dir: &str, name: &str) -> Result<Option<(u64, u32)>> {
+    let mut found = None;
+    fs::each_entry(&File::open(dir, OREAD)?, |s| {
+        if s.name == name {
+            found = Some((s.qid.path, s.mode));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn mount_points() -> Result<()> {
+    apart(RFNAMEG, || {
+        let before = listed("/", "mnt")?;
+        let sys = fs::stat("#sys")?.stat().name.to_string();
+        fs::bind("#env", "/mnt", MREPL)?;
+        fs::bind("#sys/null", "/cmdline", MREPL)?;
+        let after = listed("/", "mnt")?;
+        check!(before != after && after.is_some(), "a listing shows what is covered: {before:?}, {after:?}");
+        let null = fs::stat("#sys/null")?;
+        check!(
+            listed("/", "cmdline")?.is_some_and(|(_, mode)| mode == null.stat().mode),
+            "a file's entry is the covered one's"
+        );
+        check!(fs::stat("/mnt")?.stat().name == "mnt", "the name is {:?}", fs::stat("/mnt")?.stat().name);
+        check!(sys != "mnt", "the tree's own name is {:?}", sys);
+        // What is mounted on is protected, and only that.
+        fails(fs::remove("/mnt"), Known::MountPoint)?;
+        fs::write("#env/victim", "x")?;
+        fs::bind("#sys/null", "/mnt/victim", MREPL)?;
+        fails(fs::remove("/mnt/victim"), Known::MountPoint)?;
+        fs::unmount("", "/mnt/victim")?;
+        fs::remove("/mnt/victim")
+    })
+}
+
+fn union_creation() -> Result<()> {
+    apart(RFNAMEG, || {
+        // No element allows it; the covered directory would, if it could.
+        fs::bind("#sys", "/mnt", MREPL)?;
+        fs::bind("#env", "/mnt", MAFTER)?;
+        fails(File::create("/mnt/new", u32::from(OWRITE), 0o666), Known::NoCreate)?;
+        fs::unmount("#env", "/mnt")?;
+        fs::bind("#env", "/mnt", MAFTER | MCREATE)?;
+        File::create("/mnt/new", u32::from(OWRITE), 0o666)?;
+        check!(fs::exists("#env/new"), "it was made elsewhere");
+        // One of that name in an earlier element is found first, and truncated instead.
+        File::create("/mnt/null", u32::from(OWRITE), 0o666)?;
+        check!(!fs::exists("#env/null"), "a hidden file was made");
+        fs::remove("#env/new")
+    })
+}
+
+fn no_servers() -> Result<()> {
+    let null = File::open("#sys/null", ORDWR)?;
+    fails(fs::mount(&null, "/mnt", MREPL, ""), Known::BadMount)?;
+    let auth = sys::fauth(null.fd(), b"").ok_or_else(portolan::Error::last);
+    fails(auth, Known::BadMount)?;
+    fails(sys::fauth(99, b"").ok_or_else(portolan::Error::last), Known::Nowhere)
 }
