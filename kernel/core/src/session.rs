@@ -4,7 +4,7 @@
 //! the two common routines, `nowhere` and `died`. A server that dies closes its portal; the first call of each session
 //! to find it closed stores that in the session, and no port or session is ever searched for.
 
-use crate::base::{Link, Linked, List, Ref, Spin};
+use crate::base::{Bytes, Link, Linked, List, Ref, Spin};
 use crate::call::Portal;
 use crate::counters;
 use crate::msg::{Msg, Reply, Result};
@@ -36,6 +36,8 @@ pub struct Session {
     pub number: u64,
     /// Mount points among its files; while 0 a walk need not look for any.
     pub mounts: AtomicU32,
+    /// Which of the server's trees was attached, as it was named.
+    pub tree: Spin<Bytes>,
     /// The numbers of its fids.
     pub fids: Spin<Fids>,
     server: Server,
@@ -64,6 +66,7 @@ impl Session {
             state: AtomicU8::new(state),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             mounts: AtomicU32::new(0),
+            tree: Spin::new(Bytes::default()),
             fids: Spin::new(Fids::new()),
             server,
             doomed: Link::new(),

@@ -39,6 +39,7 @@ pub fn body_string(to: &mut [u8], at: usize, s: &[u8]) -> Result<usize> {
 impl File {
     /// Attaches to a server's tree: the root.
     pub fn attach(session: Ref<Session>, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
+        *session.tree.lock() = Bytes::new(aname)?;
         File::introduce(op::TATTACH, session, afid, user, aname)
     }
 

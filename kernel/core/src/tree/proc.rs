@@ -16,7 +16,7 @@
 
 use super::text::decimal;
 use super::{Entry, Text, Tree, command, give, here, wrote};
-use crate::base::Ref;
+use crate::base::{Bytes, Ref};
 use crate::msg::{Msg, Reply, Result};
 use crate::name::{Head, Mount, ns_option};
 use crate::proc::{self, Proc};
@@ -107,7 +107,14 @@ fn mount(head: &Head, m: &Mount, t: &mut Text) -> Result<()> {
     } else {
         t.quoted(m.with.path.text()).map(drop)?
     }
-    t.put(b" ")?.quoted(on)?.put(b"\n").map(drop)
+    t.put(b" ")?.quoted(on)?;
+    if root {
+        let tree = Bytes::new(&m.with.file.session.tree.lock())?;
+        if !tree.is_empty() {
+            t.put(b" ")?.quoted(&tree)?;
+        }
+    }
+    t.put(b"\n").map(drop)
 }
 
 fn read_file(p: &Ref<Proc>, file: u64, t: &mut Text) -> Result<()> {

@@ -24,6 +24,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t27_name_union_creation", union_creation),
     ("t27_name_only_portals_are_mounted", no_servers),
     ("t27_ns_is_a_script_that_rebuilds", rebuilt),
+    ("t27_ns_names_servers_and_their_trees", mounts_in_script),
     ("t28_trace_shows_messages", traced),
 ];
 
@@ -278,6 +279,21 @@ fn rebuilt() -> Result<()> {
             File::open("null", OREAD).map(drop)
         })
     })
+}
+
+fn mounts_in_script() -> Result<()> {
+    let imp = imp::start("imp", 2)?;
+    let r = apart(RFNAMEG, || {
+        let server = File::open("/srv/imp", ORDWR)?;
+        fs::mount(&server, "/mnt", MREPL, "")?;
+        fs::mount(&server, "/n", MAFTER, "some tree")?;
+        let script = text(&format!("#proc/{}/ns", process::id()))?;
+        let end = "\nmount /srv/imp /mnt\nmount -a /srv/imp /n 'some tree'\ncd ";
+        check!(script.contains(end), "ns says {script}");
+        Ok(())
+    });
+    imp::stop("imp", imp);
+    r
 }
 
 fn traced() -> Result<()> {
