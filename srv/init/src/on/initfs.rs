@@ -1,8 +1,9 @@
 //! initfs: the boot archive as a file server. A read names the archive's memory, which the kernel copies from once.
 
 use init::archive::{Archive, Entry};
+use portolan::File;
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, QTDIR, QTFILE, Qid};
+use portolan::abi::file::{DMDIR, OREAD, QTDIR, QTFILE, Qid};
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
 use portolan::portal::{Limits, Portal};
@@ -101,7 +102,13 @@ impl Server for Initfs {
 
 /// Serves the archive and posts it as /srv/boot.
 pub(super) fn serve() -> portolan::Result<Portal> {
-    let bytes: Vec<u8> = portolan::fs::read("#root/archive")?;
+    // All at once: a buffer that grows on the way would leave several times the archive's size wired for ever.
+    let file = File::open("#root/archive", OREAD)?;
+    let len = usize::try_from(portolan::fs::fstat(&file)?.stat().length).map_err(|_| Known::NoMemory)?;
+    let mut bytes: Vec<u8> = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| Known::NoMemory)?;
+    bytes.resize(len, 0);
+    file.read_full(&mut bytes)?;
     let bytes: &'static [u8] = bytes.leak();
     let archive = Archive::read(bytes);
     if !archive.complete {
