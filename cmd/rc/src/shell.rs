@@ -77,8 +77,8 @@ impl Snapshot {
         shell.flags = self.flags;
         shell.if_failed = self.if_failed;
         shell.child = true;
-        if !shell.functions.contains_key(Note::Interrupt.function()) {
-            os::catch(Note::Interrupt, false);
+        for note in Note::ALL {
+            os::catch(note, shell.functions.contains_key(note.function()));
         }
         shell
     }

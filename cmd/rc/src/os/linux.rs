@@ -311,7 +311,19 @@ pub fn rfork(letters: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The process that catches. A child that is not yet another program has the handler too, but nobody who asks for notes.
+static CATCHER: AtomicI32 = AtomicI32::new(0);
+
 extern "C" fn on_signal(signal: libc::c_int) {
+    // SAFETY: all three may be called in a handler. The signal is held back until the handler returns, and then ends
+    // the child as it would have ended the program.
+    unsafe {
+        if libc::getpid() != CATCHER.load(Ordering::Relaxed) {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+            return;
+        }
+    }
     for (n, note) in Note::ALL.iter().enumerate() {
         if number(*note) == signal {
             NOTES.fetch_or(1 << n, Ordering::Relaxed);
@@ -330,6 +342,8 @@ fn number(note: Note) -> libc::c_int {
 
 /// Keeps a note for [`take_note`], or leaves it to the system.
 pub fn catch(note: Note, catch: bool) {
+    // SAFETY: asks for the process's number.
+    CATCHER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
     // SAFETY: a zeroed sigaction is valid; the handler only sets an atomic. Without SA_RESTART calls are interrupted.
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
