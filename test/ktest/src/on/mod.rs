@@ -117,8 +117,23 @@ fn names() -> Result<()> {
     fs::bind("#sys", "/dev", MREPL)
 }
 
+/// Waits until the last CPU has come up, whose idle thread counts as one.
+fn settle() -> Result<()> {
+    let mut last = counters()?;
+    for _ in 0..100 {
+        time::sleep(core::time::Duration::from_millis(100))?;
+        let now = counters()?;
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    Ok(())
+}
+
 fn all() -> Result<bool> {
     names()?;
+    settle()?;
     let prefix = prefix();
     let (mut passed, mut failed) = (0, 0);
     for test in
