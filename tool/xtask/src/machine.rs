@@ -216,7 +216,7 @@ impl Write for Tail {
 fn pump(
     mut from: impl Read + Send + 'static,
     mut to: Vec<Box<dyn Write + Send>>,
-    mut tell: Option<Sender<()>>,
+    mut tell: Option<Sender<Sender<()>>>,
     swallow: bool,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
@@ -232,7 +232,11 @@ fn pump(
                 swallowing = false;
             }
             if let Some(tell) = tell.take() {
-                let _ = tell.send(());
+                // Whoever is told may have something to say before the machine does: it answers when it has.
+                let (said, heard) = channel();
+                if tell.send(said).is_ok() {
+                    let _ = heard.recv();
+                }
             }
             for writer in &mut to {
                 // Whoever reads us may have gone away; the machine runs on to its end.
@@ -244,7 +248,7 @@ fn pump(
 
 /// Waits until the machine speaks, then sends it the input. Not joined: a read of a terminal may never return.
 fn feed(
-    spoken: &Receiver<()>,
+    spoken: &Receiver<Sender<()>>,
     shared: &Shared,
     to: Option<impl Write>,
     mut input: Input,
@@ -252,9 +256,10 @@ fn feed(
     begun: Instant,
     mut ready: Ready,
 ) {
-    let (Ok(()), Some(mut to)) = (spoken.recv(), to) else { return };
+    let (Ok(told), Some(mut to)) = (spoken.recv(), to) else { return };
     shared.spoke.store(true, Ordering::Release);
     ready(begun.elapsed(), &text(&shared.log));
+    let _ = told.send(());
     loop {
         let Some(bytes) = input() else {
             shared.leave.store(true, Ordering::Release);
