@@ -2,7 +2,8 @@
 #![cfg(feature = "alloc")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use ninep::session::{Event, Full, Limits, Server, Ticket};
+use abi::error::Error as Reason;
+use ninep::session::{Event, Limits, Server, Ticket};
 use ninep::{Rmsg, Tmsg, frame, text};
 
 /// A session that talks in lines.
@@ -21,7 +22,7 @@ impl Talk {
         t
     }
 
-    fn say(&mut self, line: &str) -> Result<(), Full> {
+    fn say(&mut self, line: &str) -> Result<(), Reason> {
         let mut room = [0; 256];
         let n = text::encode(line, &mut room).unwrap();
         self.0.receive(&room[..n], |f, _| f.to_vec())
@@ -207,12 +208,12 @@ fn limits_hold_and_leave_room_for_flushes() {
     for tag in 0..8 {
         t.say(&format!("Tstat tag {tag} fid 5")).unwrap();
     }
-    assert_eq!(t.say("Tstat tag 8 fid 5"), Err(Full));
+    assert_eq!(t.say("Tstat tag 8 fid 5"), Err(Reason::Full));
     let tickets = t.tickets();
     for tag in 100..108 {
         t.say(&format!("Tflush tag {tag} oldtag 3")).unwrap();
     }
-    assert_eq!(t.say("Tflush tag 108 oldtag 3"), Err(Full));
+    assert_eq!(t.say("Tflush tag 108 oldtag 3"), Err(Reason::Full));
     t.0.finish(tickets[3].1);
     assert_eq!(t.own().len(), 8);
     t.say("Tstat tag 8 fid 5").unwrap();

@@ -4,8 +4,9 @@
 
 mod common;
 
+use abi::error::Error as Reason;
 use common::Random;
-use ninep::session::{Client, ClientEvent, ClientTicket, Event, Full, Limits, Server, Ticket};
+use ninep::session::{Client, ClientEvent, ClientTicket, Event, Limits, Server, Ticket};
 use ninep::{Fid, Name, Names, Rmsg, Tag, Tmsg, frame};
 use std::collections::{HashMap, HashSet};
 
@@ -81,7 +82,7 @@ impl Checked {
         checked
     }
 
-    fn send(&mut self, tag: Tag, t: &Tmsg<'_>) -> Result<(), Full> {
+    fn send(&mut self, tag: Tag, t: &Tmsg<'_>) -> Result<(), Reason> {
         let mut room = [0; 4096];
         let n = t.encode(tag, &mut room).unwrap();
         self.session.receive(&room[..n], |_, _| tag)
@@ -102,7 +103,7 @@ impl Checked {
         if self.model.has_tag(tag) {
             self.own.push(format!("Rerror tag {tag} ename 'tag already in use'"));
         } else if full {
-            assert_eq!(answer, Err(Full));
+            assert_eq!(answer, Err(Reason::Full));
         } else {
             self.model.0.push(InFlight { tag, touches, started: None, flushes: Vec::new() });
         }
@@ -119,7 +120,7 @@ impl Checked {
         match self.model.at(oldtag) {
             Some(at) if self.model.0[at].started.is_some() => {
                 if waiting >= Self::REQUESTS {
-                    assert_eq!(answer, Err(Full));
+                    assert_eq!(answer, Err(Reason::Full));
                     return;
                 }
                 self.model.0[at].flushes.push(tag);

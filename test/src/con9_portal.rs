@@ -83,9 +83,9 @@ struct Caller {
 
 impl Caller {
     fn message(&mut self, frame: &[u8]) {
-        if self.session.receive(frame, |frame, _| frame.to_vec()).is_err() {
+        if let Err(reason) = self.session.receive(frame, |frame, _| frame.to_vec()) {
             let tag = frame.get(5..HEAD).and_then(|t| t.try_into().ok()).map_or(0, Tag::from_le_bytes);
-            self.answer(tag, &Rmsg::error(Error::Full));
+            self.answer(tag, &Rmsg::error(reason));
         }
         self.transmit();
         while let Some(event) = self.session.next_event() {

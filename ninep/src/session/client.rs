@@ -7,13 +7,13 @@
 //! Where the server keeps the order of requests on a fid, all are sent at once; elsewhere one that depends on another
 //! is held back until that is answered. A flushed request keeps its tag and its fids until the Rflush.
 
+use super::map::Map;
 use super::order::Order;
 use super::version;
 use crate::frame::Message;
 use crate::{Ask, Dialect, Effect, Error, Fid, NOFID, NOTAG, Plain, Rmsg, Tag, Tmsg, Touches, frame};
 use abi::error::Error as Reason;
 use abi::portal::op;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
@@ -62,18 +62,20 @@ pub struct Client<D: Dialect = Plain> {
     /// Most requests in flight.
     most: usize,
     /// Requests whose tag is in use, in the order of submission.
-    requests: BTreeMap<u64, Request>,
+    requests: Map<u64, Request>,
     /// Number of the next request.
     next: u64,
     /// Tags in use, with the request that each is about.
-    tags: BTreeMap<Tag, u64>,
+    tags: Map<Tag, u64>,
     /// Where the search for a free tag begins.
     next_tag: Tag,
     /// Empty where the server keeps the order itself.
     order: Order,
     fids: Fids,
-    /// Bytes to be sent.
+    /// Bytes to be sent. There is always room for those that are held back, too.
     out: Vec<u8>,
+    /// Bytes of messages that are held back.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -95,9 +97,9 @@ struct Request {
 struct Fids {
     /// Fids in use. One that has ended stays while requests that name it are in flight: what is sent after a walk that
     /// fails, up to the clunk, must not meet the fid's next owner.
-    used: BTreeMap<Fid, Use>,
+    /// Indexed by the fid; there is room in `free` for all of them.
+    used: Vec<Option<Use>>,
     free: Vec<Fid>,
-    next: Fid,
 }
 
 #[derive(Debug, Default)]
@@ -116,13 +118,14 @@ impl<D: Dialect> Client<D> {
             msize,
             ordered: false,
             most: requests.min(REQUESTS_MAX),
-            requests: BTreeMap::new(),
+            requests: Map::new(),
             next: 0,
-            tags: BTreeMap::new(),
+            tags: Map::new(),
             next_tag: 0,
             order: Order::new(),
             fids: Fids::default(),
             out: Vec::new(),
+            held: 0,
         };
         client.ask(0);
         client
@@ -154,18 +157,9 @@ impl<D: Dialect> Client<D> {
     }
 
     /// A fid that is not in use. It is in use until an answer ends it (a clunk, a remove, a failed attempt to create it) or
-    /// [`Client::forget`] does.
+    /// [`Client::forget`] does. None: all are, or there is no memory for another.
     pub fn fid(&mut self) -> Option<Fid> {
-        let fid = match self.fids.free.pop() {
-            Some(fid) => fid,
-            None => {
-                let fid = self.fids.next;
-                self.fids.next = fid.checked_add(1).filter(|_| fid != NOFID)?;
-                fid
-            }
-        };
-        self.fids.used.insert(fid, Use::default());
-        Some(fid)
+        self.fids.take()
     }
 
     /// Gives back a fid that no message has named.
@@ -186,6 +180,7 @@ impl<D: Dialect> Client<D> {
         }
         let tag = self.free_tag().ok_or(Reason::Full)?;
         let message = encoded(t, tag, self.msize)?;
+        self.reserve(message.len())?;
         let id = self.next;
         self.next = id.wrapping_add(1);
         let effect = t.effect();
@@ -195,6 +190,7 @@ impl<D: Dialect> Client<D> {
         if waits == 0 {
             self.out.extend_from_slice(&message);
         } else {
+            self.held = self.held.saturating_add(message.len());
             request.held = message;
         }
         self.fids.enter(&effect.touches);
@@ -206,7 +202,7 @@ impl<D: Dialect> Client<D> {
     /// Takes a request back. True: it had not been sent, is forgotten, and nothing more will come of it. False: its answer or
     /// [`Event::Flushed`] will still come, whichever the server sends first.
     pub fn flush(&mut self, ticket: Ticket) -> Result<bool, Reason> {
-        let Some(request) = self.requests.get(&ticket.0) else { return Ok(false) };
+        let Some(request) = self.requests.get(ticket.0) else { return Ok(false) };
         if request.flush.is_some() || request.answered {
             return Ok(false);
         }
@@ -220,9 +216,10 @@ impl<D: Dialect> Client<D> {
         let oldtag = request.tag;
         let tag = self.free_tag().ok_or(Reason::Full)?;
         let message = encoded(&Tmsg::Tflush { oldtag }, tag, self.msize)?;
+        self.reserve(message.len())?;
         self.out.extend_from_slice(&message);
         self.tags.insert(tag, ticket.0);
-        if let Some(request) = self.requests.get_mut(&ticket.0) {
+        if let Some(request) = self.requests.get_mut(ticket.0) {
             request.flush = Some(tag);
         }
         Ok(false)
@@ -247,8 +244,8 @@ impl<D: Dialect> Client<D> {
             Ok((tag, r)) => (tag, Ok(r)),
             Err(bad) => (bad.tag, Err(bad.error)),
         };
-        let id = *self.tags.get(&tag).ok_or(Error::Answer)?;
-        let request = self.requests.get_mut(&id).ok_or(Error::Answer)?;
+        let id = *self.tags.get(tag).ok_or(Error::Answer)?;
+        let request = self.requests.get_mut(id).ok_or(Error::Answer)?;
         if request.flush == Some(tag) {
             return if r?.op() == RFLUSH { Ok(self.flushed(id)) } else { Err(Error::Answer) };
         }
@@ -273,7 +270,8 @@ impl<D: Dialect> Client<D> {
     /// Asks for the version of this place in the list.
     fn ask(&mut self, at: usize) {
         let version = D::VERSIONS.get(at).copied().unwrap_or(version::UNKNOWN);
-        match encoded(&Tmsg::Tversion { msize: self.msize, version }, NOTAG, self.msize) {
+        let message = encoded(&Tmsg::Tversion { msize: self.msize, version }, NOTAG, self.msize);
+        match message.and_then(|m| self.reserve(m.len()).map(|()| m)) {
             Ok(message) => {
                 self.out.extend_from_slice(&message);
                 self.state = State::Asked(at);
@@ -311,7 +309,7 @@ impl<D: Dialect> Client<D> {
 
     /// The flush of a request has been answered.
     fn flushed<R>(&mut self, id: u64) -> Event<R> {
-        let Some(request) = self.requests.get_mut(&id) else { return Event::Nothing };
+        let Some(request) = self.requests.get_mut(id) else { return Event::Nothing };
         let answered = request.answered;
         if !answered {
             request.freed = request.effect.creates;
@@ -322,10 +320,10 @@ impl<D: Dialect> Client<D> {
 
     /// A request is over: its tags and what it freed may be used again, and what waited for it is sent.
     fn end(&mut self, id: u64) {
-        let Some(request) = self.requests.remove(&id) else { return };
-        self.tags.remove(&request.tag);
+        let Some(request) = self.requests.remove(id) else { return };
+        self.tags.remove(request.tag);
         if let Some(tag) = request.flush {
-            self.tags.remove(&tag);
+            self.tags.remove(tag);
         }
         if let Some(fid) = request.freed {
             self.fids.end(fid);
@@ -334,21 +332,31 @@ impl<D: Dialect> Client<D> {
         if self.ordered {
             return;
         }
-        let (requests, out) = (&mut self.requests, &mut self.out);
+        self.held = self.held.saturating_sub(request.held.len());
+        let (requests, out, held) = (&mut self.requests, &mut self.out, &mut self.held);
         self.order.leave(id, &request.effect.touches, |admitted| {
-            let Some(r) = requests.get_mut(&admitted) else { return };
+            let Some(r) = requests.get_mut(admitted) else { return };
             r.waits = r.waits.saturating_sub(1);
             if r.waits == 0 {
+                *held = held.saturating_sub(r.held.len());
                 out.append(&mut r.held);
             }
         });
+    }
+
+    /// Makes room for a request or a flush whose message has this length, and for all that follows from it.
+    fn reserve(&mut self, message: usize) -> Result<(), Reason> {
+        self.requests.reserve()?;
+        self.tags.reserve()?;
+        self.order.reserve()?;
+        self.out.try_reserve(self.held.saturating_add(message)).map_err(|_| Reason::NoMemory)
     }
 
     /// A tag that is not in use.
     fn free_tag(&mut self) -> Option<Tag> {
         let start = self.next_tag;
         let mut tag = start;
-        while tag == NOTAG || self.tags.contains_key(&tag) {
+        while tag == NOTAG || self.tags.contains(tag) {
             tag = tag.wrapping_add(1);
             if tag == start {
                 return None;
@@ -373,10 +381,32 @@ fn encoded<'a>(t: &impl Message<'a>, tag: Tag, msize: u32) -> Result<Vec<u8>, Re
 }
 
 impl Fids {
+    fn take(&mut self) -> Option<Fid> {
+        let fid = match self.free.pop() {
+            Some(fid) => fid,
+            None => {
+                let fid = Fid::try_from(self.used.len()).ok().filter(|fid| *fid != NOFID)?;
+                self.used.try_reserve(1).ok()?;
+                // `free` is empty: there is to be room in it for every fid.
+                self.free.try_reserve(self.used.len().saturating_add(1)).ok()?;
+                self.used.push(None);
+                fid
+            }
+        };
+        if let Some(used) = self.used.get_mut(fid as usize) {
+            *used = Some(Use::default());
+        }
+        Some(fid)
+    }
+
+    fn used(&mut self, fid: Fid) -> Option<&mut Use> {
+        self.used.get_mut(fid as usize)?.as_mut()
+    }
+
     /// A request that names these fids is in flight from now on.
     fn enter(&mut self, touches: &Touches) {
         for (fid, _) in touches.iter().flatten() {
-            if let Some(used) = self.used.get_mut(fid) {
+            if let Some(used) = self.used(*fid) {
                 used.requests = used.requests.saturating_add(1);
             }
         }
@@ -385,7 +415,7 @@ impl Fids {
     /// A request that names these fids has ended.
     fn leave(&mut self, touches: &Touches) {
         for (fid, _) in touches.iter().flatten() {
-            if let Some(used) = self.used.get_mut(fid) {
+            if let Some(used) = self.used(*fid) {
                 used.requests = used.requests.saturating_sub(1);
             }
             self.settle(*fid);
@@ -394,7 +424,7 @@ impl Fids {
 
     /// The server does not know the fid any more, or never did.
     fn end(&mut self, fid: Fid) {
-        if let Some(used) = self.used.get_mut(&fid) {
+        if let Some(used) = self.used(fid) {
             used.ended = true;
         }
         self.settle(fid);
@@ -402,8 +432,9 @@ impl Fids {
 
     /// Frees a fid that has ended and is in no request.
     fn settle(&mut self, fid: Fid) {
-        if self.used.get(&fid).is_some_and(|used| used.ended && used.requests == 0) {
-            self.used.remove(&fid);
+        let Some(used) = self.used.get_mut(fid as usize) else { return };
+        if used.as_ref().is_some_and(|used| used.ended && used.requests == 0) {
+            *used = None;
             self.free.push(fid);
         }
     }

@@ -13,9 +13,10 @@
 //! write. A client may rely on it where the server says so: by agreeing to the version [`version::ORDERED`].
 
 mod client;
+mod map;
 mod order;
 mod server;
 pub mod version;
 
 pub use client::{Client, Event as ClientEvent, Ticket as ClientTicket};
-pub use server::{Event, Full, Limits, Server, Ticket};
+pub use server::{Event, Limits, Server, Ticket};

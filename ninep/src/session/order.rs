@@ -1,46 +1,53 @@
-//! Which request has to wait for which: one queue for each fid that a request in flight names.
+//! Which request has to wait for which: the accesses of all requests in flight, in the order of arrival.
 //!
-//! An access is a request's use or change of one fid. It is admitted once nothing before it in the fid's queue
-//! conflicts: a use waits for changes, a change for everything. A request starts when all its accesses (two at
-//! most) are admitted. Requests enter their queues in the order of arrival, so none can wait in a circle.
+//! An access is a request's use or change of one fid; those of one fid are its queue. An access is admitted once nothing
+//! before it in the queue conflicts: a use waits for changes, a change for everything. A request starts when all
+//! its accesses (two at most) are admitted. Requests enter in the order of arrival, so none can wait in a circle.
+//!
+//! The queues lie in one list, which is searched: seldom is more than a handful of requests in flight, and a list can
+//! be made longer beforehand, so that nothing here needs memory when it has none.
 
 use crate::{Fid, Touches};
-use alloc::collections::{BTreeMap, VecDeque};
+use abi::error::Error as Reason;
+use alloc::vec::Vec;
 
 /// A request in flight, numbered in the order of arrival.
 pub(crate) type Id = u64;
 
 #[derive(Debug)]
 struct Access {
+    fid: Fid,
     id: Id,
     change: bool,
     admitted: bool,
 }
 
-/// The queues. A fid without accesses has none.
+/// The queues.
 #[derive(Debug)]
 pub(crate) struct Order {
-    fids: BTreeMap<Fid, VecDeque<Access>>,
+    list: Vec<Access>,
 }
 
 impl Order {
     /// No queues.
     pub(crate) const fn new() -> Self {
-        Order { fids: BTreeMap::new() }
+        Order { list: Vec::new() }
     }
 
-    /// Enters a request's accesses: how many of them have to wait.
+    /// Makes room for another request's accesses.
+    pub(crate) fn reserve(&mut self) -> Result<(), Reason> {
+        self.list.try_reserve(2).map_err(|_| Reason::NoMemory)
+    }
+
+    /// Enters a request's accesses, for which there is room: how many of them have to wait.
     pub(crate) fn enter(&mut self, id: Id, touches: &Touches) -> u8 {
         let mut waits = 0u8;
         for (fid, change) in touches.iter().copied().flatten() {
-            let queue = self.fids.entry(fid).or_default();
-            let admitted = match change {
-                true => queue.is_empty(),
-                // Behind a change that waits or runs, uses wait; what waits is at the end.
-                false => queue.back().is_none_or(|last| !last.change && last.admitted),
-            };
+            let last = self.list.iter().rfind(|a| a.fid == fid);
+            // Behind a change that waits or runs, uses wait; what waits is at the end.
+            let admitted = last.is_none_or(|last| !change && !last.change && last.admitted);
             waits = waits.saturating_add(u8::from(!admitted));
-            queue.push_back(Access { id, change, admitted });
+            self.list.push(Access { fid, id, change, admitted });
         }
         waits
     }
@@ -48,14 +55,9 @@ impl Order {
     /// Takes a request's accesses away, and tells the request of every access that is admitted by that.
     pub(crate) fn leave(&mut self, id: Id, touches: &Touches, mut admit: impl FnMut(Id)) {
         for (fid, _) in touches.iter().copied().flatten() {
-            let Some(queue) = self.fids.get_mut(&fid) else { continue };
-            queue.retain(|a| a.id != id);
-            if queue.is_empty() {
-                self.fids.remove(&fid);
-                continue;
-            }
+            self.list.retain(|a| a.fid != fid || a.id != id);
             let mut first = true;
-            for access in queue {
+            for access in self.list.iter_mut().filter(|a| a.fid == fid) {
                 if access.change && !first {
                     break;
                 }
@@ -73,6 +75,6 @@ impl Order {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.fids.clear();
+        self.list.clear();
     }
 }

@@ -5,11 +5,12 @@
 //! the handling of a request ends it calls [`Server::finish`], sends the answer, and does the same again.
 //! Bad messages, versions, flushes and tags in use are the session's own business.
 
+use super::map::Map;
 use super::order::Order;
 use super::version;
 use crate::{Ask, Error, NOTAG, Rmsg, Tag, Tmsg, Touches, frame};
 use abi::error::Error as Reason;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// What an owner grants a client.
@@ -41,10 +42,6 @@ pub enum Event<T> {
     Reset,
 }
 
-/// The limit on requests in flight is reached: hand the same frame in again after the next finish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Full;
-
 /// The session. `T` is what the owner keeps of a request until it may start: its bytes, or where they are.
 #[derive(Debug)]
 pub struct Server<T> {
@@ -53,11 +50,11 @@ pub struct Server<T> {
     msize: Option<u32>,
     ordered: bool,
     /// Requests in flight, in the order of arrival.
-    requests: BTreeMap<u64, Request<T>>,
+    requests: Map<u64, Request<T>>,
     /// Number of the next request.
     next: u64,
     /// Tags in use. Invariant: exactly those of `requests` and of the flushes that wait in them.
-    tags: BTreeMap<Tag, Holder>,
+    tags: Map<Tag, Holder>,
     order: Order,
     events: VecDeque<Pending>,
     /// Answers of the session's own that have not been sent.
@@ -107,9 +104,9 @@ impl<T> Server<T> {
             limits,
             msize: None,
             ordered: false,
-            requests: BTreeMap::new(),
+            requests: Map::new(),
             next: 0,
-            tags: BTreeMap::new(),
+            tags: Map::new(),
             order: Order::new(),
             events: VecDeque::new(),
             own: VecDeque::new(),
@@ -144,11 +141,15 @@ impl<T> Server<T> {
     /// Takes a frame. `keep` is called for a request that is to be handled, and returns what [`Event::Start`] gives back;
     /// it is told whether that comes at once, so that the owner need not copy what it still has at hand. What was
     /// kept is dropped if the request never starts.
+    ///
+    /// An error means that the session has taken no note of the frame: the limit on requests in flight is reached
+    /// ([`Reason::Full`]; hand it in again after the next finish) or there is no memory ([`Reason::NoMemory`]).
     pub fn receive<'f>(
         &mut self,
         frame: &'f [u8],
         keep: impl FnOnce(&'f [u8], bool) -> T,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Reason> {
+        self.reserve()?;
         let (tag, t) = match Tmsg::decode(frame) {
             Ok(message) => message,
             Err(bad) => {
@@ -164,7 +165,7 @@ impl<T> Server<T> {
             Some(Reason::NoVersion)
         } else if tag == NOTAG {
             Some(Reason::BadMessage)
-        } else if self.tags.contains_key(&tag) {
+        } else if self.tags.contains(tag) {
             Some(Reason::TagInUse)
         } else {
             None
@@ -177,7 +178,7 @@ impl<T> Server<T> {
             return self.flush(tag, oldtag);
         }
         if self.requests.len() >= self.limits.requests {
-            return Err(Full);
+            return Err(Reason::Full);
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
@@ -200,12 +201,12 @@ impl<T> Server<T> {
             match self.events.pop_front()? {
                 Pending::Reset => return Some(Event::Reset),
                 Pending::Start(id) => {
-                    if let Some(kept) = self.requests.get_mut(&id).and_then(|r| r.kept.take()) {
+                    if let Some(kept) = self.requests.get_mut(id).and_then(|r| r.kept.take()) {
                         return Some(Event::Start { ticket: Ticket(id), kept });
                     }
                 }
                 Pending::Interrupt(id) => {
-                    if self.requests.contains_key(&id) {
+                    if self.requests.contains(id) {
                         return Some(Event::Interrupt(Ticket(id)));
                     }
                 }
@@ -216,10 +217,10 @@ impl<T> Server<T> {
     /// The handling of a request has ended with an answer. It is to be sent under the returned tag, before anything
     /// that [`Server::transmit`] writes from now on; without a tag it is to be dropped, as its session is over.
     pub fn finish(&mut self, ticket: Ticket) -> Option<Tag> {
-        let request = self.requests.remove(&ticket.0)?;
-        self.tags.remove(&request.tag);
+        let request = self.requests.remove(ticket.0)?;
+        self.tags.remove(request.tag);
         for tag in request.flushes {
-            self.tags.remove(&tag);
+            self.tags.remove(tag);
             self.own.push_back((tag, Own::Flush));
         }
         self.leave(ticket.0, &request.touches);
@@ -229,7 +230,7 @@ impl<T> Server<T> {
     /// The handling of a request has ended, having changed nothing, and without an answer. That may be if a flush
     /// waits for it (or its session is over); otherwise this does nothing and returns false, and it has to be answered.
     pub fn abandon(&mut self, ticket: Ticket) -> bool {
-        match self.requests.get(&ticket.0) {
+        match self.requests.get(ticket.0) {
             Some(request) if request.flushes.is_empty() => false,
             _ => {
                 self.finish(ticket);
@@ -242,7 +243,7 @@ impl<T> Server<T> {
     /// ends). Requests that wait for it may start. A handler that may block for long calls this first, or a clunk of its
     /// fid waits for it.
     pub fn release(&mut self, ticket: Ticket) {
-        let Some(request) = self.requests.get_mut(&ticket.0) else { return };
+        let Some(request) = self.requests.get_mut(ticket.0) else { return };
         let mut uses = [None, None];
         for (touch, used) in request.touches.iter_mut().zip(&mut uses) {
             if touch.is_some_and(|(_, change)| !change) {
@@ -270,11 +271,27 @@ impl<T> Server<T> {
         len
     }
 
+    fn waiting_flushes(&self) -> usize {
+        self.tags.len().saturating_sub(self.requests.len())
+    }
+
+    /// Makes room for all that a further frame can lead to, until the next: then nothing else here needs memory. A request
+    /// makes two events at most, and every flush that waits is answered once.
+    fn reserve(&mut self) -> Result<(), Reason> {
+        self.requests.reserve()?;
+        self.tags.reserve()?;
+        self.order.reserve()?;
+        let events = self.requests.len().saturating_add(1).saturating_mul(2);
+        self.events.try_reserve(events).map_err(|_| Reason::NoMemory)?;
+        let own = self.waiting_flushes().saturating_add(2);
+        self.own.try_reserve(own).map_err(|_| Reason::NoMemory)
+    }
+
     /// Takes accesses away and starts what that admits.
     fn leave(&mut self, id: u64, touches: &Touches) {
         let (requests, events) = (&mut self.requests, &mut self.events);
         self.order.leave(id, touches, |admitted| {
-            let Some(r) = requests.get_mut(&admitted) else { return };
+            let Some(r) = requests.get_mut(admitted) else { return };
             r.waits = r.waits.saturating_sub(1);
             if r.waits == 0 {
                 events.push_back(Pending::Start(admitted));
@@ -283,21 +300,22 @@ impl<T> Server<T> {
     }
 
     /// A flush: what has not started is forgotten, what runs is interrupted and answered first.
-    fn flush(&mut self, tag: Tag, oldtag: Tag) -> Result<(), Full> {
-        let flushes = self.tags.len().saturating_sub(self.requests.len());
-        match self.tags.get(&oldtag).copied() {
+    fn flush(&mut self, tag: Tag, oldtag: Tag) -> Result<(), Reason> {
+        let flushes = self.waiting_flushes();
+        match self.tags.get(oldtag).copied() {
             None => {}
             Some(Holder::Flush(target)) => {
-                self.tags.remove(&oldtag);
-                if let Some(r) = self.requests.get_mut(&target) {
+                self.tags.remove(oldtag);
+                if let Some(r) = self.requests.get_mut(target) {
                     r.flushes.retain(|t| *t != oldtag);
                 }
             }
-            Some(Holder::Request(id)) => match self.requests.get_mut(&id) {
+            Some(Holder::Request(id)) => match self.requests.get_mut(id) {
                 Some(r) if r.kept.is_none() => {
                     if flushes >= self.limits.requests {
-                        return Err(Full);
+                        return Err(Reason::Full);
                     }
+                    r.flushes.try_reserve(1).map_err(|_| Reason::NoMemory)?;
                     if r.flushes.is_empty() {
                         self.events.push_back(Pending::Interrupt(id));
                     }
