@@ -1,6 +1,7 @@
 //! [`Fail`]: why a request got no answer: an error of the list, other words, or not yet.
 
 use abi::error::Error;
+use abi::limit::ERROR;
 use sync::NoMemory;
 
 /// What a handler returns in the place of its answer.
@@ -23,11 +24,11 @@ pub enum Fail {
 pub type Result<T> = core::result::Result<T, Fail>;
 
 impl Fail {
-    /// The words of an Rerror.
+    /// The words of an Rerror, cut to [`ERROR`] bytes.
     pub fn text(self) -> &'static str {
         match self {
             Fail::Error(e) => e.text(),
-            Fail::Words(words) => words,
+            Fail::Words(words) => words.get(..words.floor_char_boundary(ERROR)).unwrap_or_default(),
             Fail::Wait { .. } => Error::Interrupted.text(),
         }
     }
@@ -48,5 +49,21 @@ impl From<NoMemory> for Fail {
 impl From<alloc::collections::TryReserveError> for Fail {
     fn from(_: alloc::collections::TryReserveError) -> Fail {
         Fail::Error(Error::NoMemory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_between_characters() {
+        const LONG: &str = concat!(
+            "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+            "890123456789012345678901234567890123456",
+            "\u{e9} and more"
+        );
+        assert_eq!(Fail::Words(LONG).text().len(), ERROR - 1, "a letter of two bytes begins in the last");
+        assert_eq!(Fail::Words("short").text(), "short");
     }
 }

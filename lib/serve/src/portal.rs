@@ -161,9 +161,10 @@ fn failure(fail: Fail, page: &mut [u8]) -> Answer {
             Answer { head: Answer::make_head(RWAIT, 0, 0), w1: queue, w2: seq, w3: 0 }
         }
         Fail::Error(e) => Answer { head: Answer::make_head(op::RERROR, e as u8 + 1, 0), ..Answer::default() },
-        Fail::Words(words) => {
-            let len = words.len().min(page.len()).min(limit::ERROR);
-            if let (Some(to), Some(from)) = (page.get_mut(..len), words.as_bytes().get(..len)) {
+        Fail::Words(_) => {
+            let words = fail.text().as_bytes();
+            let len = words.len().min(page.len());
+            if let (Some(to), Some(from)) = (page.get_mut(..len), words.get(..len)) {
                 to.copy_from_slice(from);
             }
             Answer { head: Answer::make_head(op::RERROR, 0, len as u32), ..Answer::default() }

@@ -72,6 +72,8 @@ pub struct Connection<S: Server> {
     output: Vec<u8>,
     /// Requests that were started and wait on a queue.
     parked: Vec<Parked>,
+    /// There was no memory for an answer that the client waits for.
+    lost: bool,
 }
 
 impl<S: Server> Connection<S> {
@@ -85,6 +87,7 @@ impl<S: Server> Connection<S> {
             used: 0,
             output: Vec::new(),
             parked: Vec::new(),
+            lost: false,
         })
     }
 
@@ -117,6 +120,9 @@ impl<S: Server> Connection<S> {
             self.message(engine, wakes, message);
             self.input = input;
             self.used += len;
+            if self.lost {
+                return Err(Hopeless);
+            }
         }
         Ok(true)
     }
@@ -156,6 +162,11 @@ impl<S: Server> Connection<S> {
         self.table.len()
     }
 
+    /// Is there nothing left to say, as when [`Connection::run`] fails? To be asked after [`Connection::retry`].
+    pub fn is_hopeless(&self) -> bool {
+        self.lost
+    }
+
     /// Has the client agreed on a version?
     pub fn has_version(&self) -> bool {
         self.session.msize().is_some()
@@ -177,9 +188,9 @@ impl<S: Server> Connection<S> {
             true => Kept::AtHand,
             false => copy(m, room).map_or(Kept::Lost, Kept::Copy),
         };
-        if self.session.receive(message, keep).is_err() {
+        if let Err(reason) = self.session.receive(message, keep) {
             let tag = message.get(5..HEAD).and_then(|t| t.try_into().ok()).map_or(0, Tag::from_le_bytes);
-            self.answer(tag, &Rmsg::error(Error::Full));
+            self.answer(tag, &Rmsg::error(reason));
         }
         self.go_on(engine, wakes, message);
     }
@@ -277,20 +288,18 @@ impl<S: Server> Connection<S> {
         let mut room = [0; 256];
         loop {
             let len = self.session.transmit(&mut room);
-            if len == 0 || self.output.try_reserve(len).is_err() {
+            if len == 0 {
                 return;
             }
-            self.output.extend_from_slice(room.get(..len).unwrap_or_default());
+            self.lost |= append(&mut self.output, room.get(..len).unwrap_or_default()).is_err();
         }
     }
 
     fn answer(&mut self, tag: Tag, r: &Rmsg<'_>) {
         let mut room = [0; 512];
-        if let Ok(len) = r.encode(tag, &mut room)
-            && self.output.try_reserve(len).is_ok()
-        {
-            self.output.extend_from_slice(room.get(..len).unwrap_or_default());
-        }
+        // It fits: no error's words are longer than limit::ERROR.
+        let len = r.encode(tag, &mut room).unwrap_or(0);
+        self.lost |= append(&mut self.output, room.get(..len).unwrap_or_default()).is_err();
     }
 
     /// Calls the engine and appends the answer.

@@ -6,10 +6,11 @@ mod common;
 use abi::error::Error;
 use abi::file::*;
 use common::{Client, options};
-use ninep::{NOCHANGE, Stat, Tmsg};
+use ninep::{NOCHANGE, NOFID, NOTAG, Name, Names, Rmsg, Stat, Tmsg, frame};
 use ramfs::Ramfs;
 use serve::portal::Portal;
-use serve::{Held, NoWake};
+use serve::wire::Connection;
+use serve::{Engine, Held, NoWake};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -49,8 +50,7 @@ unsafe impl GlobalAlloc for Failing {
 #[global_allocator]
 static ALLOCATOR: Failing = Failing;
 
-/// The portal's front, with the server's allocations failing and not the test's. (On a wire the session's own tables
-/// are the host's; in the machine there is none.)
+/// The portal's front, with the server's allocations failing and not the test's.
 struct Poor {
     portal: Portal<Ramfs>,
     /// Allocations granted to each request.
@@ -123,4 +123,67 @@ fn every_operation_fails_cleanly_at_each_of_its_allocations() {
     c.remove(1).unwrap();
     c.front.grant = u64::MAX;
     assert_eq!(c.front.portal.server().used(), 0);
+}
+
+/// What a wire's client says, all at once: with the session's tables and the answers' places it needs many allocations.
+fn conversation() -> Vec<u8> {
+    let name = [Name::new("f").unwrap()];
+    let some = Names::new(&name).unwrap();
+    let said = [
+        (NOTAG, Tmsg::Tversion { msize: 8192, version: "9P2000" }),
+        (1, Tmsg::Tattach { fid: 0, afid: NOFID, uname: "glenda", aname: "" }),
+        (2, Tmsg::Twalk { fid: 0, newfid: 1, wname: Names::new(&[]).unwrap() }),
+        (3, Tmsg::Tcreate { fid: 1, name: name[0], perm: 0o666, mode: ORDWR }),
+        (4, Tmsg::Twrite { fid: 1, offset: 0, data: b"hello" }),
+        (5, Tmsg::Tstat { fid: 1 }),
+        (6, Tmsg::Tflush { oldtag: 5 }),
+        (7, Tmsg::Twalk { fid: 0, newfid: 2, wname: some }),
+        (8, Tmsg::Tread { fid: 2, offset: 0, count: 8 }),
+        (9, Tmsg::Tremove { fid: 1 }),
+        (10, Tmsg::Tclunk { fid: 1 }),
+    ];
+    said.iter().flat_map(|(tag, t)| common::frame(*tag, t)).collect()
+}
+
+#[test]
+fn a_connection_without_memory_says_so_or_ends() {
+    let said = conversation();
+    let (mut ended, mut short) = (0, 0);
+    for grant in 0.. {
+        assert!(grant < 1000, "it never has enough");
+        let engine = Engine::new(Ramfs::new(&options()).unwrap());
+        LEFT.with(|left| left.set(grant));
+        let mut connection = None;
+        let gone = match Connection::new(grant) {
+            Err(_) => true,
+            Ok(made) => {
+                let c = connection.insert(made);
+                c.receive(&said).is_err() || c.run(&engine, &NoWake).is_err()
+            }
+        };
+        LEFT.with(|left| left.set(u64::MAX));
+        let Some(mut connection) = connection else { continue };
+        let answers = std::mem::take(connection.output());
+        connection.end(&engine, &NoWake);
+        assert_eq!(connection.fids(), 0, "with {grant} allocations");
+        if gone {
+            ended += 1;
+            continue;
+        }
+        // Every request was answered, each in its turn, and what went wrong is said.
+        let (mut rest, mut tags, mut poor) = (&answers[..], Vec::new(), false);
+        while let Ok(frame::Frame::Whole { frame, rest: next }) = frame::next(rest, 8192) {
+            let (tag, r) = Rmsg::decode(frame).unwrap();
+            tags.push(tag);
+            poor |= matches!(r, Rmsg::Rerror { ename } if ename == Error::NoMemory.text());
+            rest = next;
+        }
+        assert_eq!(tags, [NOTAG, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "with {grant} allocations");
+        if !poor {
+            println!("{grant} allocations; {ended} connections ended, {short} answered that memory is out");
+            assert!(ended > 5 && short > 0);
+            return;
+        }
+        short += 1;
+    }
 }
