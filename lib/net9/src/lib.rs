@@ -3,7 +3,8 @@
 //!
 //! [`Address`] reads `tcp!host!port` and `unix!path`; [`Service`] serves connections with an engine. A client can use up
 //! its own share only: what `serve::wire` bounds, one thread, [`GREETING`] to say its first words and
-//! [`PATIENCE`] to take an answer. It is read no further while its answers wait to be taken.
+//! [`PATIENCE`] to take an answer. It is read no further while its answers wait to be taken. When all places
+//! are taken, the oldest of the connections that hold no fid makes room for a newcomer.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -85,7 +86,8 @@ impl<S: Server + 'static> Service<S> {
         lock(&self.peers).len()
     }
 
-    /// Takes connections until the listener fails for good. Those above the limit are closed at once.
+    /// Takes connections until the listener fails for good. One above the limit takes the place of one that holds no
+    /// fid, or is closed at once.
     pub fn listen(self: &Arc<Self>, listener: &Listener) -> io::Result<()> {
         loop {
             match listener.accept() {
@@ -110,7 +112,8 @@ impl<S: Server + 'static> Service<S> {
         {
             let mut peers = lock(&self.peers);
             if peers.len() >= self.limits.connections {
-                return Err(io::Error::other("too many connections"));
+                let idle = close_idle(&peers).ok_or_else(|| io::Error::other("too many connections"))?;
+                peers.remove(&idle);
             }
             peers.insert(number, peer.clone());
         }
@@ -176,10 +179,29 @@ impl<S: Server + 'static> Service<S> {
                     left -= connection.retry(&self.engine, &self.queues, queue, left).min(left);
                     // If the client is gone its own thread finds out.
                     let _ = send(connection, output);
+                    if connection.is_hopeless() {
+                        output.close();
+                    }
                 }
             }
         }
     }
+}
+
+/// Closes the oldest connection that has no fid and on which nothing goes on: which. Its thread reads the end.
+fn close_idle<S: Server>(peers: &HashMap<u64, Peer<S>>) -> Option<u64> {
+    let mut oldest: Vec<_> = peers.iter().collect();
+    oldest.sort_by_key(|(number, _)| **number);
+    for (number, peer) in oldest {
+        // A peer whose lock is taken is not waited for: it is not idle, and may be slow to take its answers.
+        if let Ok(held) = peer.try_lock()
+            && held.0.fids() == 0
+        {
+            held.1.close();
+            return Some(*number);
+        }
+    }
+    None
 }
 
 /// Sends all answers in one write.

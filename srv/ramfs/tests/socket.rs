@@ -125,15 +125,26 @@ fn floods_hit_their_own_limits_and_nobody_else() {
     tiny.front.stream.write_all(&[3, 0, 0, 0, 0, 0, 0]).unwrap();
     soon("the liar is cut off", || service.connections() == 2);
     honest.clunk(1).unwrap();
-    // Connections without end: those above the limit are closed, the honest one goes on.
+    // Connections without end: one that says nothing makes room for a newcomer, one that has a fid does not.
     let mut crowd = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..20 {
         crowd.push(SocketFront::over(service.clone()));
     }
+    let mut late = Client::new(SocketFront::over(service.clone()));
+    late.attach(0, "glenda").unwrap();
+    drop(late);
+    soon("the late one goes", || service.connections() == 7);
+    let attached: Vec<_> = (0..6)
+        .map(|_| {
+            let mut c = Client::new(SocketFront::over(service.clone()));
+            c.attach(0, "glenda").unwrap();
+            c
+        })
+        .collect();
     let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     assert!(service.begin(net9::Stream::Unix(theirs)).is_err());
     honest.walk(0, 1, &["f"]).unwrap();
-    drop((crowd, flood));
+    drop((crowd, attached, flood));
     soon("the crowd goes", || service.connections() == 1);
 }
 
