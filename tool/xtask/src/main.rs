@@ -15,18 +15,16 @@ usage: cargo xtask COMMAND
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
-        Some((command, rest)) if command == "test" => test(rest),
-        Some((command, rest)) if command == "run" && !wants_help(rest) => {
-            xtask::run::run(rest).map(ExitCode::from)
-        }
-        Some((command, _)) if command == "size" => xtask::size::run().map(|line| {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }),
         Some(_) if wants_help(&words) => {
             println!("{USAGE}\n{}", xtask::run::HELP);
             return ExitCode::SUCCESS;
         }
+        Some((command, rest)) if command == "test" => test(rest),
+        Some((command, rest)) if command == "run" => xtask::run::run(rest).map(ExitCode::from),
+        Some((command, _)) if command == "size" => xtask::size::run().map(|line| {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }),
         _ => Err(format!("{USAGE}\n{}", xtask::run::HELP)),
     };
     match done {
