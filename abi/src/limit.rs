@@ -33,6 +33,10 @@ pub const PORTS: usize = 16384;
 pub const THREADS: usize = 16384;
 /// Most CPUs of one machine.
 pub const CPUS: usize = 8;
+/// Most pieces of memory that devices may know, each of at most 4 MiB.
+pub const DMA_RUNS: usize = 32;
+/// Most pages of a device's registers that one attachment has.
+pub const REGISTERS: u64 = 4096;
 /// Most activations of one portal.
 pub const ACTIVATIONS: usize = 64;
 /// Most bytes of arguments of one exec, strings and pointers together.

@@ -28,6 +28,8 @@ pub enum Rights {
     Write,
     /// Read and execute.
     Exec,
+    /// Read and write by the program alone, uncached: registers of a device.
+    Device,
 }
 
 /// A thread's or an activation's place in the kernel while it does not run: the machine's to interpret. For x86-64

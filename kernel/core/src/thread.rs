@@ -16,6 +16,7 @@ use crate::base::{Link, Linked, Queue, Ref, Spin};
 use crate::call::{Act, Portal};
 use crate::counters;
 use crate::machine::{self, Context, Frame, Root};
+use crate::mem::Space;
 use crate::msg::{Fail, Result};
 use crate::proc::Proc;
 use crate::sched::{self, ContextCell};
@@ -250,6 +251,14 @@ impl Linked<TIME> for Thread {
 }
 
 impl Thread {
+    /// The space that its system calls work on.
+    pub fn space(&self) -> Result<Ref<Space>> {
+        match &self.act {
+            Some(act) => Ok(act.portal.space.clone()),
+            None => self.proc.space().ok_or(Error::Died.into()),
+        }
+    }
+
     /// A thread on a kernel stack. It runs nothing yet; see [`Thread::start`] and the portal call.
     pub(crate) fn new(
         proc: Ref<Proc>,

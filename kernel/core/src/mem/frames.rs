@@ -217,6 +217,19 @@ pub fn init(map: &[Region], table: &'static mut [u8]) {
     *FRAMES.lock() = Buddy::new(map, table);
 }
 
+/// All memory, whoever has it, and the registers that only the kernel may touch.
+static KEPT: Spin<[Region; REGIONS + 2]> = Spin::new([Region { start: 0, end: 0 }; REGIONS + 2]);
+
+/// Says what no driver may have as registers of its device. Once, at boot.
+pub fn keep(regions: impl Iterator<Item = Region>) {
+    KEPT.lock().iter_mut().zip(regions).for_each(|(slot, r)| *slot = r);
+}
+
+/// Is any of these frames the kernel's to give or its own?
+pub fn is_kept(frames: Region) -> bool {
+    KEPT.lock().iter().any(|r| r.start < frames.end && frames.start < r.end)
+}
+
 /// How memory stands, in frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stats {

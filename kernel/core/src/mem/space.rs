@@ -8,6 +8,7 @@
 //! A space may be loaded on several CPUs. What is taken out of it is given back only after [`shootdown`], and a frame
 //! that [`Space::resolve`] found stays what it is until this CPU next spins, switches or leaves the kernel.
 
+use super::dma;
 use super::frames::{self, Fresh};
 use super::shootdown;
 use crate::base::{List, Spin};
@@ -41,7 +42,7 @@ pub enum Use {
     Segment,
     /// Of a portal's activation.
     Activation,
-    /// Registers of a device: the frames are not memory.
+    /// Registers of a device or memory that a device knows: the frames are `#hw`'s.
     Device,
 }
 
@@ -192,7 +193,7 @@ impl Space {
         Ok(start)
     }
 
-    /// Attaches the registers of a device: where.
+    /// Attaches the registers of a device, or memory that a device knows: where.
     pub fn attach_device(&self, first: Frame, count: u64, rights: Rights) -> Result<u64> {
         let mut state = self.state.lock();
         let len = count.checked_mul(PAGE64).ok_or(Error::BadArg)?;
@@ -307,10 +308,10 @@ impl Space {
                 at = addr.saturating_add(PAGE64);
                 unmapped = true;
                 let memory = state.at(addr).is_none_or(|a| a.kind != Use::Device);
-                if let Some((frame, _)) = machine::unmap(self.root, addr)
-                    && memory
-                    && let Some(slot) = slots.next()
-                {
+                let Some((frame, _)) = machine::unmap(self.root, addr) else { continue };
+                if !memory {
+                    dma::unmapped(frame);
+                } else if let Some(slot) = slots.next() {
                     *slot = frame;
                     count = count.saturating_add(1);
                 }
@@ -505,7 +506,7 @@ impl Space {
 
 fn allowed(rights: Rights, access: Access) -> bool {
     match access {
-        Access::Read => true,
+        Access::Read => rights != Rights::Device,
         Access::Write => rights == Rights::Write,
         Access::Exec => rights == Rights::Exec,
     }
@@ -520,8 +521,9 @@ impl Drop for Space {
             let mut at = a.start;
             while let Some((addr, frame, _)) = machine::next_mapped(self.root, at, a.end) {
                 machine::unmap(self.root, addr);
-                if a.kind != Use::Device {
-                    frames::free(frame);
+                match a.kind {
+                    Use::Device => dma::unmapped(frame),
+                    _ => frames::free(frame),
                 }
                 at = addr.saturating_add(PAGE64);
             }

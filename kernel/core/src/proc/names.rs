@@ -167,7 +167,7 @@ impl Proc {
             };
             let rights: &[u8] = match a.rights {
                 Rights::Read => b" r\n",
-                Rights::Write => b" rw\n",
+                Rights::Write | Rights::Device => b" rw\n",
                 Rights::Exec => b" rx\n",
             };
             let mut line = || t.put(word)?.hex(a.start)?.put(b" ")?.hex(a.end)?.put(rights).map(drop);

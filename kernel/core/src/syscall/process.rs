@@ -1,10 +1,9 @@
 //! System calls of processes and memory: from words to arguments, and back.
 
-use crate::base::{Bytes, List, Ref};
+use crate::base::{Bytes, List};
 use crate::call::PLACES;
 use crate::machine;
 use crate::machine::Rights;
-use crate::mem::Space;
 use crate::mem::space::Use;
 use crate::msg::{Result, UserBuf};
 use crate::proc;
@@ -28,14 +27,6 @@ pub(crate) fn copy_in(to: &mut [u8], addr: u64) -> Result<()> {
 pub(crate) fn copy_out(addr: u64, from: &[u8]) -> Result<()> {
     let to = UserBuf { addr, len: from.len() };
     if machine::copy_out(to, from) { Ok(()) } else { Err(Error::BadAddress.into()) }
-}
-
-/// The space that the current system call works on.
-fn space(me: &Thread) -> Result<Ref<Space>> {
-    match &me.act {
-        Some(act) => Ok(act.portal.space.clone()),
-        None => me.proc.space().ok_or(Error::Died.into()),
-    }
 }
 
 /// A time from now; `u64::MAX` for never.
@@ -168,11 +159,14 @@ pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {
 
 pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [flags, fd, offset, addr, len, _] = a;
+    if fd != u64::MAX && flags == 0 && addr == 0 {
+        return crate::tree::hw::attach(&me.proc.chan(fd), &*me.space()?, offset, len);
+    }
     if flags != 0 || offset != 0 || fd != u64::MAX {
         // Files come with the pager.
         return Err(Error::NotSupported.into());
     }
-    space(me)?.attach(addr, len, Rights::Write, Use::Segment)
+    me.space()?.attach(addr, len, Rights::Write, Use::Segment)
 }
 
 pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
@@ -182,12 +176,12 @@ pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     if end > ACTIVATIONS && addr < ACTIVATIONS.saturating_add(ACTIVATION_STRIDE.saturating_mul(PLACES)) {
         return Err(Error::BadArg.into());
     }
-    space(me)?.detach(addr, len).map(|()| 0)
+    me.space()?.detach(addr, len).map(|()| 0)
 }
 
 pub(super) fn segbrk(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [addr, ..] = a;
-    space(me)?.brk(addr)
+    me.space()?.brk(addr)
 }
 
 pub(super) fn clock(me: &Thread, a: [u64; 6]) -> Result<u64> {

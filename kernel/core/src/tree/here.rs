@@ -2,6 +2,7 @@
 
 use super::Env;
 use crate::base::{Bytes, Ref};
+use crate::mem::Space;
 use crate::msg::Result;
 use crate::name::Ports;
 use crate::thread;
@@ -14,6 +15,11 @@ pub(super) fn ports() -> Ref<Ports> {
 /// The environment.
 pub(super) fn env() -> Ref<Env> {
     thread::current().proc.env()
+}
+
+/// The space that the system call works on.
+pub(super) fn space() -> Result<Ref<Space>> {
+    thread::current().space()
 }
 
 /// The user's name.

@@ -1,14 +1,20 @@
-//! `#hw`: devices for user-level drivers: ports as a file, each interrupt line as a file.
+//! `#hw`: devices for user-level drivers: ports as a file, registers and memory as segments, each interrupt line as a
+//! file.
 //!
 //! `io`: a read or write at an offset of 1, 2 or 4 bytes is one access to that port; a longer write sends its bytes to
-//! the one port in order. `irqN`: a read returns when the line has fired since the last read, with the count so far as
-//! text. Both are the machine's owner's alone.
+//! the one port in order. `mem`: segattach of a range of physical addresses gives what is there, unless it is memory of
+//! the machine or a register of the kernel's. `dma`: segattach gives memory in a row, and a read at an address in it
+//! gives its physical address as text. `irqN`: a read returns when the line has fired since the last read, with the
+//! count so far as text. All are the machine's owner's alone.
 
 use super::text::decimal;
 use super::{Entry, Tree, here, put, take, wrote};
 use crate::base::Spin;
-use crate::machine;
+use crate::machine::{self, Frame, Rights};
+use crate::mem::frames::{Region, is_kept};
+use crate::mem::{Space, dma};
 use crate::msg::{Msg, Reply, Result};
+use crate::name::Chan;
 use crate::thread::{self, Doing, Thread, Waiters};
 use abi::error::Error;
 use abi::file::{OREAD, QTDIR, QTFILE, Qid};
@@ -17,8 +23,12 @@ use abi::file::{OREAD, QTDIR, QTFILE, Qid};
 pub struct Hardware;
 
 const IO: u64 = 1;
+const MEM: u64 = 2;
+const DMA: u64 = 3;
 /// Line `n` is file `n` and this.
-const IRQ: u64 = 2;
+const IRQ: u64 = 4;
+/// Frames that addresses can name.
+const FRAMES: u64 = 1 << 40;
 /// Lines that have a file.
 const LINES: usize = 24;
 
@@ -52,8 +62,12 @@ fn irq_of(file: Qid) -> Option<usize> {
 
 fn name_of(file: Qid, buf: &mut [u8; 8]) -> &[u8] {
     match irq_of(file) {
-        None if file.path == 0 => b"#hw",
-        None => b"io",
+        None => match file.path {
+            IO => b"io",
+            MEM => b"mem",
+            DMA => b"dma",
+            _ => b"#hw",
+        },
         Some(n) => {
             let mut digits = [0; 20];
             let digits = decimal(u64::try_from(n).unwrap_or(0), &mut digits);
@@ -70,6 +84,24 @@ fn qid(path: u64) -> Qid {
     Qid { kind: if path == 0 { QTDIR } else { QTFILE }, vers: 0, path }
 }
 
+/// Attaches what a file of this tree stands for: segattach's part.
+pub fn attach(chan: &Chan, space: &Space, offset: u64, len: u64) -> Result<u64> {
+    const PAGE: u64 = abi::limit::PAGE as u64;
+    let (pages, first) = (len.div_ceil(PAGE), offset / PAGE);
+    match chan.file.qid.path {
+        _ if super::name_of(&chan.file.session) != "hw" => Err(Error::NotSupported.into()),
+        MEM if offset.is_multiple_of(PAGE) && pages <= abi::limit::REGISTERS && first < FRAMES => {
+            let all = Region { start: first, end: first.saturating_add(pages) };
+            if is_kept(all) {
+                return Err(Error::Perm.into());
+            }
+            space.attach_device(Frame(first), pages, Rights::Device)
+        }
+        DMA if offset == 0 => dma::attach(space, pages),
+        _ => Err(Error::BadArg.into()),
+    }
+}
+
 impl Tree for Hardware {
     fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
         if name == b".." {
@@ -83,7 +115,7 @@ impl Tree for Hardware {
     fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
         let mode = match file.path {
             0 => super::DIR,
-            IO => 0o600,
+            IO..IRQ => 0o600,
             _ => 0o400,
         };
         give(&Entry { qid: file, mode, length: 0, name: name_of(file, &mut [0; 8]), user: b"sys" })
@@ -91,12 +123,12 @@ impl Tree for Hardware {
 
     fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
         let path = at.saturating_add(1);
-        let there = path == IO || irq_of(qid(path)).is_some();
+        let there = path < IRQ || irq_of(qid(path)).is_some();
         Ok(there.then(|| (qid(path), path)))
     }
 
     fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
-        if file.path != 0 && !here::is_owner() || file.path != IO && mode & 3 != OREAD {
+        if file.path != 0 && !here::is_owner() || file.path >= IRQ && mode & 3 != OREAD {
             return Err(Error::Perm.into());
         }
         Ok(file)
@@ -110,7 +142,12 @@ impl Tree for Hardware {
             let count = put(&mut m.data, 0, value.get(..usize::from(width)).unwrap_or(&[]))?;
             return Ok(Reply { count, ..Reply::default() });
         }
-        let n = irq_of(file).ok_or(Error::NotExist)?;
+        if file.path == DMA {
+            let at = dma::physical(&*here::space()?, m.offset)?;
+            let count = put(&mut m.data, 0, decimal(at, &mut [0; 20]))?;
+            return Ok(Reply { count, ..Reply::default() });
+        }
+        let n = irq_of(file).ok_or(Error::Perm)?;
         let line = LINE.get(n).ok_or(Error::NotExist)?;
         let me = thread::current_ref();
         loop {

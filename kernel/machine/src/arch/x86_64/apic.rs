@@ -12,6 +12,9 @@ use super::trap::{LINES, RESCHEDULE, SHOOTDOWN, SPURIOUS, TIMER};
 use kernel_core::base::Spin;
 use kernel_core::machine::Ipi;
 
+/// Where the registers are that no program may have.
+pub(super) const REGISTERS: [u64; 2] = [LOCAL, IO];
+
 const LOCAL: u64 = 0xfee0_0000;
 const ID: u64 = 0x20;
 const PRIORITY: u64 = 0x80;

@@ -86,11 +86,13 @@ fn bits(rights: Rights) -> u64 {
         Rights::Read => NO_EXECUTE,
         Rights::Write => WRITE | NO_EXECUTE,
         Rights::Exec => 0,
+        Rights::Device => WRITE | NO_EXECUTE | UNCACHED,
     }
 }
 
 fn decode(entry: u64) -> (Frame, Rights) {
     let rights = match (entry & WRITE != 0, entry & NO_EXECUTE != 0) {
+        (true, _) if entry & UNCACHED != 0 => Rights::Device,
         (true, _) => Rights::Write,
         (false, true) => Rights::Read,
         (false, false) => Rights::Exec,

@@ -251,9 +251,12 @@ fn hand_over(all: &Map, free: &mut Map) {
     let Some(table) = free.take(frames) else { fail("too little memory for the frame table") };
     // SAFETY: the range is free memory, mapped, and nobody else's from now on.
     let table = unsafe { core::slice::from_raw_parts_mut(direct(table), frames as usize) };
+    let to_region = |(start, end)| Region { start: start / PAGE as u64, end: end / PAGE as u64 };
+    let own = apic::REGISTERS.map(|at| (at, at + PAGE as u64));
+    frames::keep(own.into_iter().chain(all.each()).map(to_region));
     let mut regions = [Region { start: 0, end: 0 }; REGIONS];
     for (r, (start, end)) in regions.iter_mut().zip(free.each()) {
-        *r = Region { start: start / PAGE as u64, end: end / PAGE as u64 };
+        *r = to_region((start, end));
     }
     frames::init(&regions, table);
 }
