@@ -1,12 +1,10 @@
 //! A client's session in 9P2000.L reads a real tree from diod: what it sees is what the host has.
 
+use crate::client9;
 use crate::ctx::{Ctx, Failure, Outcome, ensure};
 use ninep::dialect::l::{Dialect, Entries, Rmsg, Tmsg};
-use ninep::frame::{self, Frame};
-use ninep::session::{Client, ClientEvent};
 use ninep::{Fid, NOFID, Name, Names};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
@@ -34,7 +32,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     let _server = ctx.spawn(&mut diod)?;
     ctx.await_port(port)?;
 
-    let mut user = User::connect(port)?;
+    let mut user = connect(port)?;
     let root = user.fid()?;
     let aname = export.display().to_string();
     let uid = std::fs::metadata(&export)?.uid();
@@ -71,67 +69,22 @@ fn sorted(names: &[String]) -> Vec<String> {
     names
 }
 
-/// A connection with one request at a time.
-struct User {
-    session: Client<Dialect>,
-    stream: TcpStream,
-    input: Vec<u8>,
-    messages: usize,
+type User = client9::User<Dialect, TcpStream>;
+
+fn connect(port: u16) -> Result<User, Failure> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    User::new(stream, 65536)
 }
 
-impl User {
-    fn connect(port: u16) -> Result<User, Failure> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let mut user = User { session: Client::new(65536, 8), stream, input: Vec::new(), messages: 0 };
-        user.exchange(|event| match event {
-            ClientEvent::Ready => Ok(()),
-            other => Err(format!("diod answers the version by {other:?}").into()),
-        })?;
-        Ok(user)
-    }
+/// What diod is asked for.
+trait Ask {
+    fn walk(&mut self, fid: Fid, path: &[&str]) -> Result<(Fid, usize), Failure>;
+    fn read(&mut self, fid: Fid) -> Result<Vec<u8>, Failure>;
+    fn list(&mut self, dir: Fid) -> Result<BTreeMap<String, u8>, Failure>;
+}
 
-    fn fid(&mut self) -> Result<Fid, Failure> {
-        self.session.fid().ok_or_else(|| "no fid is free".into())
-    }
-
-    /// Sends what there is to send, and gives the next event to `then`.
-    fn exchange<R>(
-        &mut self,
-        then: impl FnOnce(ClientEvent<Rmsg<'_>>) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
-        self.stream.write_all(self.session.output())?;
-        self.session.sent(usize::MAX);
-        let mut chunk = [0; 8192];
-        loop {
-            if let Frame::Whole { frame, rest } = frame::next(&self.input, self.session.frame_max())? {
-                self.messages += 1;
-                let result = self.session.receive(frame).map_err(Failure::from).and_then(then);
-                self.input = rest.to_vec();
-                return result;
-            }
-            let n = self.stream.read(&mut chunk)?;
-            ensure(n > 0, || "diod hung up".into())?;
-            self.input.extend_from_slice(&chunk[..n]);
-        }
-    }
-
-    /// Asks, and gives the answer to `then` unless it is an error.
-    fn ask<R>(
-        &mut self,
-        t: &Tmsg<'_>,
-        then: impl FnOnce(&Rmsg<'_>) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
-        let ticket = self.session.submit(t)?;
-        self.exchange(|event| match event {
-            ClientEvent::Answer(of, Rmsg::Rlerror { ecode }) if of == ticket => {
-                Err(format!("{t}: error {ecode}").into())
-            }
-            ClientEvent::Answer(of, r) if of == ticket => then(&r),
-            other => Err(format!("{t}: {other:?}").into()),
-        })
-    }
-
+impl Ask for User {
     /// Walks to a new fid, which it returns with the number of qids.
     fn walk(&mut self, fid: Fid, path: &[&str]) -> Result<(Fid, usize), Failure> {
         let newfid = self.fid()?;

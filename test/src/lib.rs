@@ -5,12 +5,14 @@
 //! to [`SCENARIOS`] (sorted by name) and its `mod` below. `ctx.rs` says what a scenario may ask for, `runner.rs` how each runs in a
 //! process of its own.
 
+mod client9;
 mod codec_messages;
 mod con9_cases;
 mod con9_memory;
 mod con9_portal;
 pub mod ctx;
 mod host_client_diod;
+mod host_client_u;
 mod host_codec_cost;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
@@ -43,6 +45,7 @@ use std::process::ExitCode;
 /// All of them, sorted: name, seconds allowed, function. `long` ones run with `--all` only.
 const SCENARIOS: &[Scenario] = &[
     short("host_client_diod", 120, host_client_diod::run),
+    short("host_client_u", 300, host_client_u::run),
     short("host_codec_cost", 300, host_codec_cost::run),
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
