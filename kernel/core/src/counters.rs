@@ -21,6 +21,11 @@ impl Counter {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// So many less.
+    pub fn sink(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
     /// How many.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -12,9 +12,9 @@ use super::act::Act;
 use super::payload::{self, Source};
 use crate::base::Ref;
 use crate::counters;
-use crate::machine::Rights;
-use crate::mem::Space;
+use crate::machine::{Frame, Rights};
 use crate::mem::space::Access;
+use crate::mem::{Space, frames};
 use crate::msg::{Data, Msg, Reply, Result, UserBuf};
 use crate::thread::{Thread, current};
 use abi::error::Error;
@@ -79,8 +79,9 @@ fn map(act: &Act, space: &Space, pages: u64, from: u64, write: bool) -> Result<(
     let (access, rights) = if write { (Access::Write, Rights::Write) } else { (Access::Read, Rights::Read) };
     let server = &act.portal.space;
     for i in 0..pages {
-        let frame = space.resolve(from.wrapping_add(i.wrapping_mul(PAGE64)), access)?;
+        let frame = space.hold(from.wrapping_add(i.wrapping_mul(PAGE64)), access)?;
         if !server.lend(window_page(act, i), frame, rights) {
+            frames::release(frame);
             return Err(Error::NoMemory.into());
         }
         counters::LENT.up();
@@ -122,16 +123,48 @@ pub(super) fn end(act: &Act, m: &Msg<'_>, _: &Result<Reply>) {
     }
 }
 
+/// Frames that have been taken out of a server's window, and are let go once no CPU knows them there any more.
+struct Taken<'a> {
+    act: &'a Act,
+    count: usize,
+    frames: [Frame; 32],
+}
+
+impl<'a> Taken<'a> {
+    fn new(act: &'a Act) -> Taken<'a> {
+        Taken { act, count: 0, frames: [Frame(0); 32] }
+    }
+
+    /// Takes page `i` out. The activation's own first page, which may stand there too, stays what it is.
+    fn take(&mut self, i: u64) {
+        let [own, _] = self.act.window;
+        let Some(frame) = self.act.portal.space.unlend(window_page(self.act, i)).filter(|&f| f != own) else {
+            return;
+        };
+        if self.count == self.frames.len() {
+            self.finish();
+        }
+        if let Some(slot) = self.frames.get_mut(self.count) {
+            *slot = frame;
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.act.portal.space.forget();
+        self.frames.iter().take(self.count).for_each(|&f| frames::release(f));
+        counters::LENT.sink(self.count as u64);
+        self.count = 0;
+    }
+}
+
 /// Takes what is lent, or what has replaced it, out of the window.
 pub(super) fn clear(act: &Act) {
     let lent = core::mem::replace(&mut *act.lent.lock(), Lent::none());
     let Some(space) = lent.space else { return };
-    for i in 0..=lent.pages {
-        if act.portal.space.unlend(window_page(act, i)).is_some() && i < lent.pages {
-            counters::LENT.down();
-        }
-    }
-    act.portal.space.forget();
+    let mut taken = Taken::new(act);
+    (0..=lent.pages).for_each(|i| taken.take(i));
+    taken.finish();
     space.lending(false);
 }
 
@@ -153,11 +186,13 @@ pub(super) fn replace(x: &Ref<Thread>) {
 fn replace_range(x: &Ref<Thread>, from: u64, to: u64) {
     let Some(act) = &x.act else { return };
     let [first, _] = act.window;
+    let mut taken = Taken::new(act);
     for i in from..to {
+        taken.take(i);
         // It was mapped, so there are tables for it.
         act.portal.space.lend(window_page(act, i), first, Rights::Write);
     }
-    act.portal.space.forget();
+    taken.finish();
     let inner = x.call.lock();
     let Some(y) = &*inner else { return };
     let Some(next) = &y.act else { return };

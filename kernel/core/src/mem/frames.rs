@@ -4,6 +4,9 @@
 //! are linked through their own first bytes; one byte per frame says whether a block begins there, how large, and
 //! whether it is free, so a frame that is freed twice is noticed. Memory enters the lists in pieces of the largest
 //! block and only when it is first needed, so a machine of 64 GiB starts as fast as one of 4 MiB.
+//!
+//! A single frame may have several holders: the spaces that share it since a fork, and calls to which it is lent. The
+//! same byte counts them, and each lets go of it by freeing it.
 
 use crate::base::Spin;
 use crate::machine::{self, Frame};
@@ -20,8 +23,10 @@ const CHUNK: u64 = 1 << MAX_ORDER;
 pub const REGIONS: usize = 16;
 
 /// Marks of the table; the order is in the low bits.
-const FREE: u8 = 0x80;
-const USED: u8 = 0x40;
+const FREE: u8 = 0x20;
+const USED: u8 = 0x10;
+/// A single frame in use that more than one holds: the mark is this and the number of further holders, less one.
+const SHARED: u8 = 0x40;
 const NONE: u64 = u64::MAX;
 
 /// A range of frames.
@@ -175,8 +180,29 @@ impl Buddy {
         }
     }
 
+    /// One more holder of a frame. False if there are too many; a frame that was not taken as a single one, such as a
+    /// device's, is not counted.
+    pub fn share(&mut self, frame: Frame) -> bool {
+        match self.marked(frame.0) {
+            USED => self.mark(frame.0, SHARED),
+            u8::MAX => return false,
+            m if m >= SHARED => self.mark(frame.0, m.saturating_add(1)),
+            _ => {}
+        }
+        true
+    }
+
+    /// Has a frame more than one holder?
+    pub fn shared(&self, frame: Frame) -> bool {
+        self.marked(frame.0) >= SHARED
+    }
+
     /// Gives a block back. What was not taken as such a block is counted and left alone.
     pub fn free(&mut self, frame: Frame, order: u8) {
+        let mark = self.marked(frame.0);
+        if mark >= SHARED && order == 0 {
+            return self.mark(frame.0, if mark == SHARED { USED } else { mark.saturating_sub(1) });
+        }
         if order > MAX_ORDER || self.marked(frame.0) != USED | order {
             self.misuse = self.misuse.saturating_add(1);
             return;
@@ -285,9 +311,27 @@ pub fn run(order: u8) -> Result<Frame> {
     FRAMES.lock().alloc(order).ok_or_else(|| Error::NoMemory.into())
 }
 
-/// Gives a frame back.
+/// Gives a frame back, or lets go of it if it has other holders.
 pub fn free(frame: Frame) {
     free_run(frame, 0);
+}
+
+/// One more holder of a frame, who lets go of it by [`free`] or, if it may be none of the memory's, [`release`].
+pub fn share(frame: Frame) -> Result<()> {
+    if FRAMES.lock().share(frame) { Ok(()) } else { Err(Error::Full.into()) }
+}
+
+/// Has a frame more than one holder?
+pub fn shared(frame: Frame) -> bool {
+    FRAMES.lock().shared(frame)
+}
+
+/// Lets go of a frame that [`share`] may not have counted, because it was not taken as a single one.
+pub fn release(frame: Frame) {
+    let mut f = FRAMES.lock();
+    if f.shared(frame) || f.marked(frame.0) == USED {
+        f.free(frame, 0);
+    }
 }
 
 /// Gives back what [`run`] took.
@@ -410,6 +454,26 @@ mod tests {
         b.free(f, 0);
         b.free(Frame(f.0 + 1), 0);
         assert_eq!((b.free, b.misuse), (64, 2));
+    }
+
+    #[test]
+    fn a_frame_goes_with_its_last_holder() {
+        let (mut b, _) = some(64);
+        let f = b.alloc(0).unwrap();
+        let mut holders = 1;
+        while b.share(f) {
+            holders += 1;
+            assert!(b.shared(f));
+        }
+        assert!(holders > 100, "{holders}");
+        for _ in 1..holders {
+            assert_eq!(b.free, 63);
+            b.free(f, 0);
+        }
+        assert!(!b.shared(f));
+        b.free(f, 0);
+        b.free(f, 0);
+        assert_eq!((b.free, b.misuse), (64, 1));
     }
 
     #[test]

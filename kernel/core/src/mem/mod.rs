@@ -11,5 +11,7 @@ pub mod frames;
 pub mod heap;
 pub mod shootdown;
 pub mod space;
+#[cfg(test)]
+mod space_tests;
 
 pub use space::Space;

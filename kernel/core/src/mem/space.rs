@@ -5,6 +5,9 @@
 //! process with a portal, so that a server never faults on a server). Memory that many spaces share by file comes with
 //! the pager; processes that share all memory share the space.
 //!
+//! After a fork two spaces share the pages that were private, each mapped without the right to write in an attachment
+//! that has it; a frame knows how many hold it. Who writes first copies, who is left alone writes in place.
+//!
 //! A space may be loaded on several CPUs. What is taken out of it is given back only after [`shootdown`], and a frame
 //! that [`Space::resolve`] found stays what it is until this CPU next spins, switches or leaves the kernel.
 
@@ -18,7 +21,7 @@ use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-const PAGE64: u64 = PAGE as u64;
+pub(super) const PAGE64: u64 = PAGE as u64;
 /// No attachment reaches the last page, so that no user address but one is followed by a non-user one.
 const END: u64 = USER_END - PAGE64;
 /// Where attachments go that name no address.
@@ -226,11 +229,13 @@ impl Space {
         done
     }
 
-    /// Makes the absent pages of a range, which lies in an attachment.
+    /// Makes the absent pages of a range, which lies in an attachment, and those its own that are shared since a fork.
     fn populate(&self, start: u64, end: u64, rights: Rights) -> Result<()> {
         for addr in (start..end).step_by(PAGE) {
-            if machine::lookup(self.root, addr).is_none() {
-                self.make(addr, rights)?;
+            match machine::lookup(self.root, addr) {
+                None => self.make(addr, rights).map(drop)?,
+                Some((frame, have)) if have != rights => self.unshare(addr, frame).map(drop)?,
+                Some(_) => {}
             }
         }
         Ok(())
@@ -372,7 +377,7 @@ impl Space {
 
     /// Serves a fault: makes the page if one belongs there and may be used so.
     pub fn fault(&self, addr: u64, access: Access) -> Result<()> {
-        self.touch(addr, access).map(drop)
+        self.touch(addr, access, false).map(drop)
     }
 
     /// The frame of a page, made if it was absent. It stays what it is until this CPU spins, switches or leaves
@@ -381,26 +386,54 @@ impl Space {
         let found = machine::lookup(self.root, addr);
         match found {
             Some((frame, rights)) if allowed(rights, access) => Ok(frame),
-            _ => self.touch(addr, access),
+            _ => self.touch(addr, access, false),
         }
     }
 
-    #[cold]
-    fn touch(&self, addr: u64, access: Access) -> Result<Frame> {
+    /// As [`Space::resolve`], with a hold on the frame: it stays what it is until [`frames::release`].
+    pub fn hold(&self, addr: u64, access: Access) -> Result<Frame> {
+        self.touch(addr, access, true)
+    }
+
+    #[inline(never)]
+    fn touch(&self, addr: u64, access: Access, hold: bool) -> Result<Frame> {
         let state = self.state.lock();
-        let rights = match state.at(addr) {
-            Some(a) if allowed(a.rights, access) && a.kind != Use::Device => a.rights,
+        let page = page_of(addr);
+        let mapped = machine::lookup(self.root, addr);
+        let frame = match (mapped, state.at(addr)) {
+            // What a call lends to an activation is in no attachment.
+            (Some((frame, have)), None) if hold && allowed(have, access) => frame,
+            (Some((frame, have)), Some(_)) if allowed(have, access) => {
+                // Another CPU was first, or this one remembers what was.
+                machine::flush_page(page);
+                frame
+            }
+            (_, Some(a)) if !allowed(a.rights, access) || a.kind == Use::Device => {
+                return Err(Error::BadAddress.into());
+            }
+            (Some((frame, _)), Some(_)) if access == Access::Write => self.unshare(page, frame)?,
+            (None, Some(a)) => self.make(page, a.rights)?,
             _ => return Err(Error::BadAddress.into()),
         };
-        match machine::lookup(self.root, addr) {
-            Some((frame, have)) if allowed(have, access) => {
-                // Another CPU was first.
-                machine::flush_page(page_of(addr));
-                Ok(frame)
-            }
-            Some(_) => Err(Error::BadAddress.into()),
-            None => self.make(page_of(addr), rights),
+        if hold {
+            frames::share(frame)?;
         }
+        Ok(frame)
+    }
+
+    /// Makes a page that was shared at a fork this space's own, to be written. Under the lock.
+    fn unshare(&self, page: u64, frame: Frame) -> Result<Frame> {
+        if !frames::shared(frame) {
+            machine::map(self.root, page, frame, Rights::Write);
+            machine::flush_page(page);
+            return Ok(frame);
+        }
+        let copy = frames::alloc()?;
+        machine::copy_frames(copy, 0, frame, 0, PAGE);
+        machine::map(self.root, page, copy, Rights::Write);
+        self.forget();
+        frames::free(frame);
+        Ok(copy)
     }
 
     /// Makes every page now, and those of later attachments when they are attached. For processes with portals.
@@ -413,33 +446,56 @@ impl Space {
         Ok(())
     }
 
-    /// A space with the same attachments and a copy of every page; registers of devices are left out.
+    /// A space with the same attachments and contents; registers of devices are left out. Pages are shared until one
+    /// of the two writes them, but those of a wired space are copied at once, and so is what is lent at the moment,
+    /// since its borrower may write.
     pub fn copy(&self) -> Result<Space> {
         let new = Space::new()?;
         let state = self.state.lock();
+        let kinds = || state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
         {
             let mut to = new.state.lock();
             to.heap = state.heap;
             to.list.reserve(state.list.len())?;
-            for a in state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation)) {
+            for a in kinds() {
                 to.list.push(*a)?;
             }
         }
-        let kinds = state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
-        for a in kinds {
+        let mut done = Ok(());
+        for a in kinds() {
             let mut at = a.start;
-            while let Some((addr, frame, rights)) = machine::next_mapped(self.root, at, a.end) {
-                let copy = frames::alloc()?;
-                machine::copy_frames(copy, 0, frame, 0, PAGE);
-                if !machine::map(new.root, addr, copy, rights) {
-                    frames::free(copy);
-                    return Err(Error::NoMemory.into());
-                }
+            while let (Ok(()), Some((addr, frame, rights))) =
+                (done, machine::next_mapped(self.root, at, a.end))
+            {
+                done = self.copy_page(&new, addr, frame, rights, state.wired);
                 at = addr.saturating_add(PAGE64);
             }
         }
+        if !state.wired {
+            // Before the lock goes: what this space could write it can't any more.
+            self.forget();
+        }
         drop(state);
-        Ok(new)
+        done.map(|()| new)
+    }
+
+    fn copy_page(&self, new: &Space, addr: u64, frame: Frame, rights: Rights, wired: bool) -> Result<()> {
+        let writes = rights == Rights::Write;
+        let (frame, rights) = if wired || writes && frames::shared(frame) || frames::share(frame).is_err() {
+            let copy = frames::alloc()?;
+            machine::copy_frames(copy, 0, frame, 0, PAGE);
+            (copy, rights)
+        } else if writes {
+            machine::map(self.root, addr, frame, Rights::Read);
+            (frame, Rights::Read)
+        } else {
+            (frame, rights)
+        };
+        if !machine::map(new.root, addr, frame, rights) {
+            frames::free(frame);
+            return Err(Error::NoMemory.into());
+        }
+        Ok(())
     }
 
     /// Writes to a space that need not be the loaded one, making pages as needed.
@@ -529,170 +585,5 @@ impl Drop for Space {
             }
         }
         machine::free_root(self.root);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake;
-    use crate::msg::Fail;
-    use std::collections::BTreeMap;
-
-    const BASE: u64 = 0x40_0000;
-
-    #[test]
-    fn memory_is_zero_when_first_touched_and_comes_back() {
-        let m = fake::memory();
-        let before = m.free();
-        let s = Space::new().unwrap();
-        let at = s.attach(BASE, 10 * PAGE64, Rights::Write, Use::Data).unwrap();
-        assert_eq!(s.resident(), 0);
-        let mut b = [1; 3];
-        s.read(at + PAGE64 - 1, &mut b).unwrap();
-        assert_eq!((b, s.resident()), ([0; 3], 2 * PAGE64));
-        s.write(at + PAGE64 - 1, b"abc").unwrap();
-        s.read(at + PAGE64 - 1, &mut b).unwrap();
-        assert_eq!(&b, b"abc");
-        assert_eq!(s.read(at + 10 * PAGE64 - 1, &mut b), Err(Fail::Known(Error::BadAddress)));
-        drop(s);
-        assert_eq!(m.free(), before);
-    }
-
-    /// Random attaching, detaching, writing and copying against a map of bytes.
-    #[test]
-    fn a_space_is_what_a_simple_model_says() {
-        let m = fake::memory();
-        let before = m.free();
-        let mut s = Space::new().unwrap();
-        // Page → (rights, first byte).
-        let mut model: BTreeMap<u64, (Rights, u8)> = BTreeMap::new();
-        let mut seed = 0x2545_f491_4f6c_dd1du64;
-        let mut random = |n: u64| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed % n
-        };
-        for step in 0..6000u32 {
-            let (page, n) = (random(64), 1 + random(8));
-            let at = |p: u64| BASE + p * PAGE64;
-            match random(8) {
-                0 | 1 => {
-                    let rights = if random(3) == 0 { Rights::Read } else { Rights::Write };
-                    let free = (page..page + n).all(|p| !model.contains_key(&p));
-                    let r = s.attach(at(page), n * PAGE64 - random(PAGE64), rights, Use::Segment);
-                    assert_eq!(r.is_ok(), free);
-                    if free {
-                        (page..page + n).for_each(|p| assert!(model.insert(p, (rights, 0)).is_none()));
-                    }
-                }
-                2 => {
-                    let r = s.detach(at(page), n * PAGE64);
-                    let ends = model.contains_key(&page) && model.contains_key(&(page + n - 1));
-                    assert_eq!(r.is_ok(), ends);
-                    if ends {
-                        model.retain(|p, _| !(page..page + n).contains(p));
-                    }
-                }
-                3 if step % 16 == 0 => s = s.copy().unwrap(),
-                4 if step % 512 == 0 => s.wire().unwrap(),
-                5 | 6 => {
-                    let byte = step as u8;
-                    let ok = matches!(model.get(&page), Some((Rights::Write, _)));
-                    assert_eq!(s.write(at(page), &[byte]).is_ok(), ok);
-                    if ok {
-                        model.insert(page, (Rights::Write, byte));
-                    }
-                }
-                _ => {
-                    let mut b = [0];
-                    let r = s.read(at(page), &mut b);
-                    assert_eq!(r.ok().map(|()| b[0]), model.get(&page).map(|&(_, b)| b));
-                }
-            }
-        }
-        drop(s);
-        assert_eq!(m.free(), before);
-    }
-
-    #[test]
-    fn the_heap_grows_shrinks_and_stops_at_its_neighbour() {
-        let m = fake::memory();
-        let before = m.free();
-        let s = Space::new().unwrap();
-        s.set_heap(BASE);
-        assert_eq!(s.brk(0), Ok(BASE));
-        assert_eq!(s.brk(BASE + 1), Ok(BASE + PAGE64));
-        s.write(BASE, b"x").unwrap();
-        s.attach(BASE + 4 * PAGE64, 1, Rights::Write, Use::Segment).unwrap();
-        assert_eq!(s.brk(BASE + 4 * PAGE64), Ok(BASE + 4 * PAGE64));
-        assert_eq!(s.brk(BASE + 4 * PAGE64 + 1), Err(Fail::Known(Error::Overlap)));
-        assert_eq!(s.brk(BASE - 1), Err(Fail::Known(Error::BadArg)));
-        assert_eq!(s.brk(u64::MAX), Err(Fail::Known(Error::BadArg)));
-        assert_eq!(s.brk(BASE), Ok(BASE));
-        assert!(s.read(BASE, &mut [0]).is_err());
-        s.brk(BASE + PAGE64).unwrap();
-        let mut b = [1];
-        s.read(BASE, &mut b).unwrap();
-        assert_eq!(b, [0], "the heap came back with its old bytes");
-        drop(s);
-        assert_eq!(m.free(), before);
-    }
-
-    #[test]
-    fn a_wired_space_has_its_pages_at_once() {
-        let _m = fake::memory();
-        let s = Space::new().unwrap();
-        s.attach(BASE, 3 * PAGE64, Rights::Write, Use::Data).unwrap();
-        s.wire().unwrap();
-        assert_eq!(s.resident(), 3 * PAGE64);
-        s.attach(0, 2 * PAGE64, Rights::Write, Use::Segment).unwrap();
-        s.set_heap(BASE + 0x10_0000);
-        s.brk(BASE + 0x10_0000 + PAGE64).unwrap();
-        assert_eq!(s.resident(), 6 * PAGE64);
-    }
-
-    #[test]
-    fn without_memory_everything_fails_and_nothing_leaks() {
-        let m = fake::memory();
-        let before = m.free();
-        for have in 0..12 {
-            let rest = m.exhaust(have);
-            let try_all = || -> Result<()> {
-                let s = Space::new()?;
-                s.attach(BASE, 4 * PAGE64, Rights::Write, Use::Data)?;
-                s.wire()?;
-                s.attach(0, 2 * PAGE64, Rights::Write, Use::Segment)?;
-                s.copy().map(drop)
-            };
-            assert_eq!(try_all(), Err(Fail::Known(Error::NoMemory)), "with {have} frames");
-            assert_eq!(m.free(), have);
-            drop(rest);
-        }
-        assert_eq!(m.free(), before);
-    }
-
-    #[test]
-    fn addresses_that_are_none_are_refused() {
-        let _m = fake::memory();
-        let s = Space::new().unwrap();
-        for (addr, len) in [
-            (1, 1),
-            (BASE, 0),
-            (BASE, u64::MAX),
-            (BASE, u64::MAX - BASE),
-            (USER_END - PAGE64, 1),
-            (USER_END, 1),
-            (!0 << 12, 1),
-            (0, USER_END),
-        ] {
-            assert!(s.attach(addr, len, Rights::Write, Use::Segment).is_err(), "{addr:#x} {len:#x}");
-            assert!(s.detach(addr, len).is_err(), "{addr:#x} {len:#x}");
-        }
-        for addr in [0, USER_END, u64::MAX, 1 << 63] {
-            assert!(s.fault(addr, Access::Read).is_err());
-            assert!(s.write(addr, b"x").is_err());
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::base::{Queue, Ref, Spin};
 use crate::machine;
+use crate::mem::frames;
 use crate::mem::space::Access;
 use crate::msg::Result;
 use crate::thread::{self, Doing, Thread, Waiters, current_ref};
@@ -51,8 +52,8 @@ pub fn rendezvous(group: &Rendezvous, tag: u64, value: u64) -> Result<u64> {
 const BUCKETS: usize = 64;
 static SEMAPHORES: [Spin<Waiters>; BUCKETS] = [const { Spin::new(Queue::new()) }; BUCKETS];
 
-/// A semaphore: where it is in physical memory, so that all who share it mean the same one.
-#[derive(Clone, Copy)]
+/// A semaphore: where it is in physical memory, so that all who share it mean the same one. The frame is held meanwhile,
+/// so that a fork leaves it where it is.
 struct Place {
     frame: machine::Frame,
     offset: usize,
@@ -67,23 +68,29 @@ impl Place {
             Some(act) => act.portal.space.clone(),
             None => me.proc.space().ok_or(Error::BadAddress)?,
         };
-        let frame = space.resolve(addr, Access::Write)?;
+        let frame = space.hold(addr, Access::Write)?;
         Ok(Place { frame, offset: addr as usize & (PAGE - 1) })
     }
 
-    fn key(self) -> u64 {
+    fn key(&self) -> u64 {
         self.frame.0.wrapping_mul(PAGE as u64).wrapping_add(self.offset as u64)
     }
 
     #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
-    fn bucket(self) -> &'static Spin<Waiters> {
+    fn bucket(&self) -> &'static Spin<Waiters> {
         let key = self.key() >> 2;
         &SEMAPHORES[(key ^ key >> 10) as usize & (BUCKETS - 1)]
     }
 
     /// Adds if the result is not negative: the new value.
-    fn add(self, n: i32) -> Option<i32> {
+    fn add(&self, n: i32) -> Option<i32> {
         machine::add_in_frame(self.frame, self.offset, n)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        frames::release(self.frame);
     }
 }
 
@@ -106,7 +113,7 @@ pub fn semacquire(me: &Thread, addr: u64, until: u64) -> Result<u64> {
         let still = place.bucket().lock().remove(me).is_some();
         if let Err(e) = waited {
             if !still {
-                wake(place, 1);
+                wake(&place, 1);
             }
             return Err(e);
         }
@@ -118,11 +125,11 @@ pub fn semrelease(me: &Thread, addr: u64, count: u64) -> Result<u64> {
     let n = i32::try_from(count).map_err(|_| Error::BadArg)?;
     let place = Place::of(me, addr)?;
     let value = place.add(n).ok_or(Error::BadArg)?;
-    wake(place, n);
+    wake(&place, n);
     Ok(value as u64)
 }
 
-fn wake(place: Place, n: i32) {
+fn wake(place: &Place, n: i32) {
     for _ in 0..n {
         let next = place.bucket().lock().take(|t| t.queue.load(Ordering::Relaxed) == place.key());
         let Some(t) = next else { break };
