@@ -35,6 +35,7 @@ mod runner;
 mod s00_boot;
 mod s05_run;
 mod s10_kernel;
+mod s20_bench;
 mod s31_terminal;
 mod s40_rc;
 mod s50_readme;
@@ -66,6 +67,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s00_boot", 600, s00_boot::run),
     short("s05_run", 300, s05_run::run),
     short("s10_kernel", 600, s10_kernel::run),
+    short("s20_bench", 300, s20_bench::run),
     short("s31_terminal", 900, s31_terminal::run),
     short("s40_rc", 900, s40_rc::run),
     short("s50_readme", 300, s50_readme::run),

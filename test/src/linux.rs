@@ -5,11 +5,12 @@
 //! serial line, so kernel messages can't mix with it. The host's loopback is 10.0.2.2 there.
 
 use crate::ctx::{Ctx, Failure, Proc, ensure};
+use bench::linux::{find, unpacked_kernel};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use xtask::cpio::Archive;
-use xtask::{deb, tell};
+use xtask::tell;
 
 /// What a scenario that boots Linux asks of Debian.
 pub(crate) const PACKAGES: [&str; 2] = ["qemu-system-x86", "busybox-static"];
@@ -44,7 +45,7 @@ pub(crate) struct Linux {
 impl Linux {
     /// Fetches the kernel if it is not there yet and makes a root with busybox and the modules.
     pub(crate) fn new(ctx: &Ctx) -> Result<Linux, Failure> {
-        let unpacked = unpacked_kernel(ctx)?;
+        let unpacked = unpacked_kernel()?;
         let kernel = find(&unpacked.join("boot"), &|name| name.starts_with("vmlinuz"))
             .ok_or("no vmlinuz in the package")?;
         let mut root = Archive::default();
@@ -190,41 +191,6 @@ sync; poweroff -f
 ",
         modules.join("\n")
     )
-}
-
-/// The folder with the unpacked kernel package, fetched once.
-fn unpacked_kernel(ctx: &Ctx) -> Result<PathBuf, Failure> {
-    let dir = ctx.kept("linux")?;
-    let unpacked = dir.join("unpacked");
-    if unpacked.exists() {
-        return Ok(unpacked);
-    }
-    let depends = ctx.run(Command::new("apt-cache").args(["depends", "linux-image-amd64"]))?;
-    let package = depends
-        .lines()
-        .find_map(|l| l.trim().strip_prefix("Depends: "))
-        .ok_or("apt knows no linux-image-amd64")?;
-    deb::download(package, &dir)?;
-    let file = find(&dir, &|name| name.starts_with(package) && name.ends_with(".deb"))
-        .ok_or("no package was fetched")?;
-    let half = dir.join("half");
-    ctx.run(Command::new("dpkg-deb").arg("-x").arg(file).arg(&half))?;
-    std::fs::rename(half, &unpacked)?;
-    Ok(unpacked)
-}
-
-/// The first file below a folder whose name pleases.
-fn find(folder: &Path, pleases: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            folders.push(path);
-        } else if pleases(&entry.file_name().to_string_lossy()) {
-            return Some(path);
-        }
-    }
-    folders.iter().find_map(|folder| find(folder, pleases))
 }
 
 /// Starts the ramfs on a free loopback port, with what POSIX clients expect.

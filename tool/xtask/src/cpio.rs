@@ -19,7 +19,7 @@ enum Entry {
 }
 
 /// An archive being put together.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Archive {
     entries: BTreeMap<String, Entry>,
 }

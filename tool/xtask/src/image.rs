@@ -141,7 +141,8 @@ pub(crate) fn pieces(elf: &[u8]) -> Option<Vec<Piece>> {
 }
 
 /// An ELF file without what only tools read: symbols, debugging, the table of sections.
-fn loaded_part(elf: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn loaded_part(elf: &[u8]) -> Vec<u8> {
     let mut out = elf.to_vec();
     let end = pieces(elf).and_then(|p| p.iter().map(|p| p.offset + p.in_file).max());
     if let Some(end) = end.and_then(|e| usize::try_from(e).ok()).filter(|e| (64..=elf.len()).contains(e)) {

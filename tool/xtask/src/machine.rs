@@ -34,6 +34,8 @@ pub struct Options {
     pub icount: bool,
     /// Words for the kernel's command line.
     pub words: Vec<String>,
+    /// More words for QEMU's.
+    pub qemu: Vec<String>,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             accel,
             icount: false,
             words: vec![],
+            qemu: vec![],
         }
     }
 }
@@ -341,6 +344,7 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
     if options.gdb {
         command.args(["-s", "-S"]);
     }
+    command.args(&options.qemu);
 }
 
 /// Randomness for the kernel: many emulated CPUs have none.

@@ -10,11 +10,14 @@ usage: cargo xtask COMMAND
   test     checks, unit tests, then the scenarios whose names begin with PREFIX
            --all   the long ones too
            --list  name them and run nothing
-  size     the kernel's loaded bytes, against their gate";
+  size     the kernel's loaded bytes, against their gate
+  bench    what the short paths cost; `bench --help` tells its options";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
+        // It has a help of its own.
+        Some((command, rest)) if command == "bench" => tool("bench", rest),
         Some(_) if wants_help(&words) => {
             println!("{USAGE}\n{}", xtask::run::HELP);
             return ExitCode::SUCCESS;
@@ -56,13 +59,17 @@ fn test(words: &[String]) -> Done<ExitCode> {
             }
         }
     }
-    let built = run(cargo().args(["build", "--quiet", "-p", "scenarios"]));
-    if let Err(cause) = built {
-        println!("FAILED scenarios: {cause}\n{passed} passed, {} failed", failed + 1);
-        return Ok(ExitCode::FAILURE);
-    }
-    let mut scenarios = std::process::Command::new(target().join("debug/scenarios"));
     let counts = [format!("--passed={passed}"), format!("--failed={failed}")];
-    let status = scenarios.args(words).args(counts).status().map_err(|e| format!("scenarios: {e}"))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    tool("scenarios", &[words, &counts].concat()).or_else(|cause| {
+        println!("FAILED scenarios: {cause}\n{passed} passed, {} failed", failed + 1);
+        Ok(ExitCode::FAILURE)
+    })
+}
+
+/// Builds a host program of the workspace and becomes it.
+fn tool(package: &str, words: &[String]) -> Done<ExitCode> {
+    run(cargo().args(["build", "--quiet", "-p", package]))?;
+    let mut program = std::process::Command::new(target().join("debug").join(package));
+    let status = program.args(words).status().map_err(|e| format!("{package}: {e}"))?;
+    Ok(status.code().and_then(|c| u8::try_from(c).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -1,7 +1,6 @@
 //! The runner: which tests there are, how one is run, what must hold after it.
 
 mod bad;
-mod bench;
 mod call;
 mod file;
 mod imp;
@@ -136,9 +135,7 @@ fn all() -> Result<bool> {
     settle()?;
     let prefix = prefix();
     let (mut passed, mut failed) = (0, 0);
-    for test in
-        [file::TESTS, bad::TESTS, tree::TESTS, proc::TESTS, call::TESTS, bench::TESTS].into_iter().flatten()
-    {
+    for test in [file::TESTS, bad::TESTS, tree::TESTS, proc::TESTS, call::TESTS].into_iter().flatten() {
         if !test.0.starts_with(&prefix[..]) {
             continue;
         }
