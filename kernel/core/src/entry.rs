@@ -11,7 +11,7 @@ use crate::msg::{Fail, Result};
 use crate::proc;
 use crate::sched;
 use crate::syscall;
-use crate::thread::{AFTER, After, KILL, NOTE, REAP, STOP, Thread, current, current_ref, park};
+use crate::thread::{AFTER, After, KILL, MOVE, NOTE, REAP, STOP, Thread, current, current_ref, park};
 use abi::error::Error;
 use abi::note::{Frame, TRAP};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -73,7 +73,7 @@ impl Fault {
 }
 
 /// What makes [`deliver`] necessary.
-const OUT: u8 = KILL | NOTE | STOP | AFTER | REAP;
+const OUT: u8 = KILL | NOTE | STOP | AFTER | REAP | MOVE;
 
 /// A system call.
 #[inline]
@@ -119,6 +119,11 @@ pub fn deliver(frame: &mut Frame) {
         if me.act.is_none() {
             if pending & REAP != 0 {
                 call::reap::before_leaving(me);
+                continue;
+            }
+            if pending & MOVE != 0 {
+                me.pending.fetch_and(!MOVE, Ordering::SeqCst);
+                sched::wire(me);
                 continue;
             }
             if pending & STOP != 0 {

@@ -171,6 +171,10 @@ impl SwapRelaxed for AtomicPtr<Thread> {
 pub(crate) const ON_CPU: u8 = 1;
 /// Bit of [`Thread::held`]: it is in a call or a handler.
 pub(crate) const PINNED: u8 = 2;
+/// Bit of [`Thread::held`]: it was told to stay on its CPU.
+const WIRED: u8 = 4;
+/// Bit of [`Thread::held`]: it goes to the CPU that it is wired to, as soon as its place here is saved.
+const MOVING: u8 = 8;
 
 /// The process of the kernel's own threads, made by the first CPU.
 static KERNEL_PROC: Spin<Option<Ref<Proc>>> = Spin::new(None);
@@ -386,10 +390,26 @@ fn arrive_from(me: &Cpu, previous: *mut Thread) {
     me.previous.store(ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `switch_to` put the reference there by into_raw, and it is taken out once.
     let previous = unsafe { Ref::from_raw(previous) };
-    previous.held.fetch_and(!ON_CPU, Ordering::Release);
+    let held = previous.held.fetch_and(!(ON_CPU | MOVING), Ordering::Release);
+    if held & MOVING != 0 {
+        previous.cpu.store(usize::from(previous.wired.load(Ordering::Relaxed)), Ordering::Relaxed);
+        return enqueue(previous);
+    }
     if previous.act.is_some() && previous.run.lock().state == State::Dead {
         // An activation whose handler is at its end, with nobody to return to.
         crate::call::activation_idle(previous);
+    }
+}
+
+/// Wires the current thread, which is in no call, to a CPU, and goes on there.
+#[cold]
+pub(crate) fn wire(thread: &Thread) {
+    thread.held.fetch_or(WIRED, Ordering::Relaxed);
+    if usize::from(thread.wired.load(Ordering::Relaxed)) != machine::cpu() {
+        // Ready, but on no queue: whoever runs here next puts it there, when its place has been saved.
+        thread.run.lock().state = State::Ready;
+        thread.held.fetch_or(MOVING, Ordering::Relaxed);
+        reschedule();
     }
 }
 

@@ -48,6 +48,8 @@ pub const STOP: u8 = 8;
 pub const AFTER: u8 = 16;
 /// Fids wait to be clunked before this system call ends.
 pub const REAP: u8 = 32;
+/// It is to go on at another CPU: [`Thread::wired`].
+pub const MOVE: u8 = 64;
 
 /// What is left to do when a system call returns, with the program's registers at hand.
 #[derive(Clone, Copy, Debug)]
@@ -156,8 +158,11 @@ pub struct Thread {
     pub(crate) run: Spin<Run>,
     /// The CPU whose run queue it goes to.
     pub(crate) cpu: AtomicUsize,
-    /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler.
+    /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler,
+    /// bit 2 for one that is wired, bit 3 on the way to that CPU.
     pub(crate) held: AtomicU8,
+    /// The CPU that it is to be wired to.
+    pub(crate) wired: AtomicU8,
     pub(crate) priority: AtomicU8,
     /// [`KILL`], [`NOTE`], [`INTERRUPT`], [`STOP`].
     pub(crate) pending: AtomicU8,
@@ -276,6 +281,7 @@ impl Thread {
             run: Spin::new(Run { state: State::Parked, token: false }),
             cpu: AtomicUsize::new(machine::cpu()),
             held: AtomicU8::new(0),
+            wired: AtomicU8::new(0),
             priority: AtomicU8::new(priority),
             pending: AtomicU8::new(0),
             call: Spin::new(None),

@@ -8,7 +8,7 @@ use crate::machine::Rights;
 use crate::mem::space::Use;
 use crate::msg::Result;
 use crate::name::{Chan, Place, Ports, Scope};
-use crate::thread::{NORMAL, STOP, Thread};
+use crate::thread::{KERNEL, MOVE, NORMAL, STOP, Thread};
 use crate::tree::{Env, Text, trace};
 use abi::error::Error;
 use abi::limit::CALLS;
@@ -140,9 +140,23 @@ impl Proc {
         }
     }
 
-    /// Sets its priority: from 1, the least urgent, to that of a new process.
+    /// Keeps it on one CPU from now on. Calls that it makes run there too, as they always do where their caller is.
+    pub fn wire(&self, cpu: u8) -> Result<()> {
+        if usize::from(cpu) >= crate::machine::cpus() {
+            return Err(Error::BadCtl.into());
+        }
+        if let Some(t) = self.thread() {
+            t.wired.store(cpu, Ordering::Relaxed);
+            Thread::poke(&t, MOVE);
+        }
+        Ok(())
+    }
+
+    /// Sets its priority: from 1, the least urgent, to that of a new process; the machine's owner may go beyond that,
+    /// but not to the kernel's own.
     pub fn set_priority(&self, priority: u8) -> Result<()> {
-        if !(1..=NORMAL).contains(&priority) {
+        let most = if crate::thread::current().proc.is_owner() { KERNEL.saturating_sub(1) } else { NORMAL };
+        if !(1..=most).contains(&priority) {
             return Err(Error::BadCtl.into());
         }
         if let Some(t) = self.thread() {

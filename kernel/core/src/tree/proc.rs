@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `args` | the arguments; a write changes the name by which `ps` knows the process |
-//! | `ctl` | takes `kill`, `stop`, `start`, `pri N`, `nodev NAME …` (give up trees of the kernel, for good) |
+//! | `ctl` | takes `kill`, `stop`, `start`, `pri N`, `cpu N` (stay on that CPU), `nodev NAME …` (give up trees of the kernel, for good) |
 //! | `fd` | the working directory, then a line for each descriptor |
 //! | `note` | a write sends a note to the process |
 //! | `noteid` | the number of its note group |
@@ -159,6 +159,7 @@ fn control(p: &Ref<Proc>, text: &str) -> Result<()> {
         None if text == "kill" => Proc::kill(p),
         None if text == "stop" => Proc::stop(p, true),
         None if text == "start" => Proc::stop(p, false),
+        Some(("cpu", n)) => return p.wire(n.parse().map_err(|_| Error::BadCtl)?),
         Some(("pri", n)) => return p.set_priority(n.parse().map_err(|_| Error::BadCtl)?),
         Some(("nodev", names)) => {
             let mut bits = 0;
