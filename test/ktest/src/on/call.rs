@@ -90,7 +90,7 @@ fn dies(how: &str) -> Result<()> {
 }
 
 /// Does something in a child: its status.
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
+pub(super) fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
     let pid = process::fork(RFFDG)?;
     if pid == 0 {
         match run() {
@@ -102,7 +102,7 @@ fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
 }
 
 /// A child's words at its end.
-fn words(pid: u32) -> Result<String> {
+pub(super) fn words(pid: u32) -> Result<String> {
     process::wait_for(pid).map(|e| e.status)
 }
 
@@ -145,7 +145,7 @@ fn killed_while_parked() -> Result<()> {
 fn middle_dies() -> Result<()> {
     let c = imp::start("other", 4)?;
     let r = with_imp(4, |b| {
-        open_and_write("null", b"other")?;
+        open_and_write("null", b"data other")?;
         let f = open("nest")?;
         check!(f.read(&mut [0; 1])? == 1, "the chain does not work");
         File::open(format!("/proc/{b}/ctl"), OWRITE)?.write_all(b"kill")?;
@@ -163,9 +163,9 @@ fn open_and_write(name: &str, command: &[u8]) -> Result<()> {
     File::open(format!("/mnt/{name}"), ORDWR)?.write_all(command)
 }
 
-static NOTES: AtomicU32 = AtomicU32::new(0);
+pub(super) static NOTES: AtomicU32 = AtomicU32::new(0);
 
-fn count_notes(_: &str) -> note::Then {
+pub(super) fn count_notes(_: &str) -> note::Then {
     NOTES.fetch_add(1, Ordering::SeqCst);
     note::Then::Continue
 }
@@ -241,7 +241,7 @@ fn to_itself(activations: u32, with: Known) -> Result<()> {
         let f = File::open("/mnt/null", ORDWR)?;
         if activations == 1 {
             // The only activation is in use while the server mounts itself.
-            return fails(f.write(b"imp"), with);
+            return fails(f.write(b"data imp"), with);
         }
         let _ = f;
         chain_too_deep()
@@ -259,7 +259,8 @@ fn chain_too_deep() -> Result<()> {
             all.push((name.clone(), imp::start(&name, 2)?));
             let server = File::open(format!("/srv/{name}"), ORDWR)?;
             fs::mount(&server, "/n", 0, "")?;
-            File::open("/n/null", ORDWR)?.write_all(format!("nest c{}", i - 1).as_bytes())?;
+            File::open("/n/null", ORDWR)?
+                .write_all(format!("{} c{}", if i == 1 { "data" } else { "nest" }, i - 1).as_bytes())?;
             let read = File::open("/n/nest", OREAD)?.read(&mut [0; 1]);
             // Server i's `nest` is a chain of i + 1 calls.
             if i < deepest {
@@ -294,7 +295,7 @@ fn error_words() -> Result<()> {
     })
 }
 
-fn counter(name: &str) -> Result<u64> {
+pub(super) fn counter(name: &str) -> Result<u64> {
     let all = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
     let line = all.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     line.ok_or_else(|| Error::new("no such counter"))

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{ORDWR, OREAD, OWRITE, QTDIR, QTFILE, RFNAMEG};
 use portolan::abi::limit;
-use portolan::abi::portal::{Answer, Limits, RWAIT, Request, op};
+use portolan::abi::portal::{Answer, Limits, RWAIT, Request, WANT_FLUSH, op};
 use portolan::alloc::format;
 use portolan::portal::{self, Portal};
 use portolan::{File, Result, fs, process, sys};
@@ -34,6 +34,19 @@ pub(super) const CONDUCT: &[&str] = &[
     "longerror", // an error of absurd length
     "error",     // an honest error in words of its own
     "sleep",     // answers after a while
+    "gate",      // waits until `open`, whatever interrupts it
+    "scribble",  // the same, and then writes 0xaa all over the payload
+    "lendon",    // lends its payload, from byte 100 on, to the other server, and then scribbles
+    "lateexit",  // ends the server after a while
+    "latefault",
+    "note",     // sends a note to the process that the offset names, and answers
+    "notes",    // sends two
+    "kill",     // kills it, and answers
+    "clunks",   // answers how many Tclunks have come, in 8 bytes
+    "flushes",  // the same of Tflush
+    "walked",   // can be walked to once `open` is said
+    "nap",      // answers after half a second
+    "latenest", // as `nest`, after a while
 ];
 
 const FIDS: usize = 4096;
@@ -43,9 +56,16 @@ static PORTAL: AtomicI32 = AtomicI32::new(-1);
 static OTHER: AtomicI32 = AtomicI32::new(-1);
 static OPEN: AtomicBool = AtomicBool::new(false);
 static WAKES: AtomicU64 = AtomicU64::new(0);
+/// Tflush waits at the gate.
+static DEAF: AtomicBool = AtomicBool::new(false);
+/// The next message of type `RAW[0]` is answered with the four words behind it.
+static RAW: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static CLUNKS: AtomicU64 = AtomicU64::new(0);
+static FLUSHES: AtomicU64 = AtomicU64::new(0);
 
-fn conduct(fid: u32) -> &'static AtomicU8 {
-    &CONDUCT_OF[fid as usize % FIDS]
+/// The conduct of a fid: numbers of fids are each session's own.
+fn conduct(r: &Request, fid: u32) -> &'static AtomicU8 {
+    &CONDUCT_OF[(r.session as usize % 16 * 256 + fid as usize % 256) % FIDS]
 }
 
 fn error(e: Known) -> Answer {
@@ -66,13 +86,16 @@ fn walk(r: &Request) -> Answer {
     // SAFETY: the message page is this activation's own for the call.
     let page = unsafe { core::slice::from_raw_parts_mut(r.page as *mut u8, limit::PAGE) };
     if r.a() == 0 {
-        conduct(r.fid2()).store(conduct(r.fid()).load(Ordering::Relaxed), Ordering::Relaxed);
+        conduct(r, r.fid2()).store(conduct(r, r.fid()).load(Ordering::Relaxed), Ordering::Relaxed);
         return plain(op::TWALK);
     }
     let len = usize::from(u16::from_le_bytes([page[0], page[1]]));
     let found = CONDUCT.iter().position(|c| c.as_bytes() == &page[2..2 + len]);
     let Some(path) = found.filter(|_| r.a() == 1) else { return error(Known::NotExist) };
-    conduct(r.fid2()).store(path as u8, Ordering::Relaxed);
+    if CONDUCT[path] == "walked" {
+        gate();
+    }
+    conduct(r, r.fid2()).store(path as u8, Ordering::Relaxed);
     page[..16].fill(0);
     page[0] = if path == 0 { QTDIR } else { QTFILE };
     page[8] = path as u8;
@@ -83,8 +106,48 @@ fn rread(count: u32, address: u64) -> Answer {
     Answer { head: Answer::make_head(op::TREAD + 1, 0, count), w1: address, ..Answer::default() }
 }
 
+/// Waits until `open` is said.
+fn gate() {
+    while !OPEN.load(Ordering::SeqCst) {
+        let _ = sys::sleep(1_000_000);
+    }
+}
+
+fn scribble(r: &Request) -> Answer {
+    // SAFETY: the kernel made room for `count` bytes at the payload's address, and keeps it until the reply.
+    unsafe { core::ptr::write_bytes(r.payload as *mut u8, 0xaa, r.count() as usize) };
+    rread(r.count(), 0)
+}
+
+fn lend_on(r: &Request) -> Answer {
+    // SAFETY: as in `scribble`.
+    let room = unsafe { core::slice::from_raw_parts_mut(r.payload as *mut u8, r.count() as usize) };
+    match sys::pread(OTHER.load(Ordering::Relaxed), &mut room[100..], 0) {
+        // Whether or not the other was interrupted.
+        None if !portolan::Error::last().is(Known::Interrupted) => forward(r),
+        _ => scribble(r),
+    }
+}
+
+/// Writes to a file of the process that the offset names.
+fn tell(r: &Request, file: &str, text: &str) -> Answer {
+    match fs::write(format!("/proc/{}/{file}", r.offset), text) {
+        Ok(()) => rread(0, 0),
+        Err(e) => words(r, e.words().as_bytes()),
+    }
+}
+
+/// A number as the payload.
+fn number(r: &Request, n: u64) -> Answer {
+    let bytes = n.to_le_bytes();
+    let count = bytes.len().min(r.count() as usize);
+    // SAFETY: the kernel made room for `count` bytes at the payload's address.
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), r.payload as *mut u8, count) };
+    rread(count as u32, 0)
+}
+
 fn read(r: &Request) -> Answer {
-    let which = CONDUCT[usize::from(conduct(r.fid()).load(Ordering::Relaxed)) % CONDUCT.len()];
+    let which = CONDUCT[usize::from(conduct(r, r.fid()).load(Ordering::Relaxed)) % CONDUCT.len()];
     match which {
         "null" => rread(0, 0),
         "data" => {
@@ -109,12 +172,49 @@ fn read(r: &Request) -> Answer {
             let _ = sys::sleep(20_000_000);
             rread(0, 0)
         }
+        "gate" => {
+            gate();
+            rread(0, 0)
+        }
+        "scribble" => {
+            gate();
+            scribble(r)
+        }
+        "lendon" => lend_on(r),
+        "lateexit" | "latefault" => {
+            let _ = sys::sleep(200_000_000);
+            if which == "lateexit" {
+                sys::exits(b"as told")
+            }
+            // SAFETY: none, as above.
+            unsafe { (8 as *mut u8).write_volatile(1) };
+            rread(0, 0)
+        }
+        "note" => tell(r, "note", "told"),
+        "notes" => {
+            tell(r, "note", "told");
+            tell(r, "note", "told")
+        }
+        "kill" => tell(r, "ctl", "kill"),
+        "clunks" => number(r, CLUNKS.load(Ordering::SeqCst)),
+        "flushes" => number(r, FLUSHES.load(Ordering::SeqCst)),
         "wait" => {
             let seq = WAKES.load(Ordering::SeqCst);
             if OPEN.load(Ordering::SeqCst) {
                 return rread(0, 0);
             }
             Answer { head: Answer::make_head(RWAIT, 0, 0), w1: 7, w2: seq, w3: 0 }
+        }
+        "nap" => {
+            let _ = sys::sleep(500_000_000);
+            rread(0, 0)
+        }
+        "latenest" => {
+            let _ = sys::sleep(200_000_000);
+            match sys::pread(OTHER.load(Ordering::Relaxed), &mut [0; 1], 0) {
+                Some(n) => rread(n as u32, 0),
+                None => forward(r),
+            }
         }
         "nest" | "self" => match sys::pread(OTHER.load(Ordering::Relaxed), &mut [0; 1], 0) {
             Some(n) => rread(n as u32, 0),
@@ -144,8 +244,8 @@ fn forward(r: &Request) -> Answer {
     words(r, &buf[2..2 + n])
 }
 
-/// A write is a command: `open` and `shut` for the readers of `wait`; `NAME` for the server whose `data` our `nest`
-/// reads, `nest NAME` for one whose `nest` it reads.
+/// A write is a command: `open` and `shut` for whoever waits at the gate or reads `wait`; `FILE NAME` for the file of
+/// another server that `nest` reads; `raw` and five words for [`RAW`].
 fn write(r: &Request) -> Answer {
     // SAFETY: the kernel put `count` bytes at the payload's address.
     let text = unsafe { core::slice::from_raw_parts(r.payload as *const u8, r.count().min(64) as usize) };
@@ -154,6 +254,11 @@ fn write(r: &Request) -> Answer {
             OPEN.store(true, Ordering::SeqCst);
             WAKES.fetch_add(1, Ordering::SeqCst);
             let _ = sys::wake(PORTAL.load(Ordering::Relaxed), 7, u32::MAX);
+        }
+        [b'r', b'a', b'w', words @ ..] if words.len() == 40 => {
+            for (to, from) in RAW.iter().zip(words.chunks_exact(8)).rev() {
+                to.store(u64::from_le_bytes(from.try_into().unwrap_or_default()), Ordering::SeqCst);
+            }
         }
         b"shut" => OPEN.store(false, Ordering::SeqCst),
         _ if r.count() <= 64 => match other(text) {
@@ -166,13 +271,8 @@ fn write(r: &Request) -> Answer {
 }
 
 fn other(name: &[u8]) -> Result<()> {
-    let name = core::str::from_utf8(name).unwrap_or("");
-    let (file, name) = match name.strip_prefix("nest ") {
-        // The first of a row has nothing behind it.
-        Some("c0") => ("data", "c0"),
-        Some(name) => ("nest", name),
-        None => ("data", name),
-    };
+    let (file, name) =
+        core::str::from_utf8(name).ok().and_then(|n| n.split_once(' ')).unwrap_or(("data", ""));
     let server = File::open(format!("/srv/{name}"), ORDWR)?;
     fs::mount(&server, "/n", 0, "")?;
     OTHER.store(File::open(format!("/n/{file}"), OREAD)?.into_fd(), Ordering::Relaxed);
@@ -181,16 +281,31 @@ fn other(name: &[u8]) -> Result<()> {
 
 extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u64, page: u64) -> ! {
     let r = Request { head, fids, offset, session, payload, page };
+    if RAW[0].compare_exchange(u64::from(r.op()), 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        let [head, w1, w2, w3] = [1, 2, 3, 4].map(|i: usize| RAW[i].load(Ordering::SeqCst));
+        let _ = sys::reply(&Answer { head, w1, w2, w3 });
+    }
     let answer = match r.op() {
         op::TATTACH => {
-            conduct(r.fid()).store(0, Ordering::Relaxed);
+            conduct(&r, r.fid()).store(0, Ordering::Relaxed);
             qid(op::TATTACH, 0)
         }
         op::TWALK => walk(&r),
-        op::TOPEN => qid(op::TOPEN, conduct(r.fid()).load(Ordering::Relaxed)),
+        op::TOPEN => qid(op::TOPEN, conduct(&r, r.fid()).load(Ordering::Relaxed)),
         op::TREAD => read(&r),
         op::TWRITE => write(&r),
-        op::TCLUNK | op::TREMOVE | op::TFLUSH => plain(r.op()),
+        op::TFLUSH => {
+            FLUSHES.fetch_add(1, Ordering::SeqCst);
+            if DEAF.load(Ordering::Relaxed) {
+                gate();
+            }
+            plain(op::TFLUSH)
+        }
+        op::TCLUNK => {
+            CLUNKS.fetch_add(1, Ordering::SeqCst);
+            plain(op::TCLUNK)
+        }
+        op::TREMOVE => plain(op::TREMOVE),
         _ => error(Known::NotSupported),
     };
     loop {
@@ -200,14 +315,32 @@ extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u6
     }
 }
 
+/// What is said to it at its start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// The kernel interrupts its handlers.
+    Unseen,
+    /// It gets Tflush and answers.
+    Seen,
+    /// It gets Tflush and does not answer before `open`.
+    Deaf,
+}
+
 /// Starts an imp posted under a name: its process.
 pub(super) fn start(name: &str, activations: u32) -> Result<u32> {
+    start_with(name, activations, Flush::Unseen)
+}
+
+/// Starts an imp that is flushed in a certain way.
+pub(super) fn start_with(name: &str, activations: u32, flush: Flush) -> Result<u32> {
     portal::in_background(|| {
         process::rfork(RFNAMEG)?;
         let [read, write] = sys::pipe().ok_or_else(portolan::Error::last)?;
         let _ = write;
         PIPE.store(read, Ordering::Relaxed);
-        let portal = Portal::new(enter, &Limits { activations, flags: 0, stack: 0, reserved: 0 })?;
+        DEAF.store(flush == Flush::Deaf, Ordering::Relaxed);
+        let flags = if flush == Flush::Unseen { 0 } else { WANT_FLUSH };
+        let portal = Portal::new(enter, &Limits { activations, flags, stack: 0, reserved: 0 })?;
         PORTAL.store(portal.file().fd(), Ordering::Relaxed);
         portal.post(name)?;
         Ok(portal)
@@ -217,9 +350,14 @@ pub(super) fn start(name: &str, activations: u32) -> Result<u32> {
 /// Starts an imp and mounts it.
 pub(super) fn mounted(name: &str, at: &str, activations: u32) -> Result<u32> {
     let pid = start(name, activations)?;
-    let server = File::open(format!("/srv/{name}"), ORDWR)?;
-    fs::mount(&server, at, 0, "")?;
+    mount(name, at)?;
     Ok(pid)
+}
+
+/// Mounts an imp.
+pub(super) fn mount(name: &str, at: &str) -> Result<()> {
+    let server = File::open(format!("/srv/{name}"), ORDWR)?;
+    fs::mount(&server, at, 0, "")
 }
 
 /// Takes an imp's name off the board and ends it.
