@@ -1,8 +1,8 @@
 //! `#hw`: devices for user-level drivers: ports as a file, registers and memory as segments, each interrupt line as a
 //! file.
 //!
-//! `io`: a read or write at an offset of 1, 2 or 4 bytes is one access to that port; a longer write sends its bytes to
-//! the one port in order. `mem`: segattach of a range of physical addresses gives what is there, unless it is memory of
+//! `io`: a read or write at an offset of 1, 2 or 4 bytes is one access to that port; a longer one moves bytes from or to
+//! the one port in order, a read 16 at most. `mem`: segattach of a range of physical addresses gives what is there, unless it is memory of
 //! the machine or a register of the kernel's. `dma`: segattach gives memory in a row, and a read at an address in it
 //! gives its physical address as text. `irqN`: a read returns when the line has fired since the last read, with the
 //! count so far as text. All are the machine's owner's alone.
@@ -137,9 +137,14 @@ impl Tree for Hardware {
     fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
         if file.path == IO {
             let port = u16::try_from(m.offset).map_err(|_| Error::BadOffset)?;
-            let width = u8::try_from(m.count).ok().filter(|w| matches!(w, 1 | 2 | 4)).ok_or(Error::BadArg)?;
-            let value = machine::port_in(port, width).to_le_bytes();
-            let count = put(&mut m.data, 0, value.get(..usize::from(width)).unwrap_or(&[]))?;
+            let mut all = [0; 16];
+            let bytes = all.get_mut(..m.count as usize).filter(|b| !b.is_empty()).ok_or(Error::BadArg)?;
+            let wide = matches!(m.count, 2 | 4);
+            for part in bytes.chunks_mut(if wide { 4 } else { 1 }) {
+                let value = machine::port_in(port, part.len() as u8).to_le_bytes();
+                part.iter_mut().zip(value).for_each(|(to, byte)| *to = byte);
+            }
+            let count = put(&mut m.data, 0, bytes)?;
             return Ok(Reply { count, ..Reply::default() });
         }
         if file.path == DMA {

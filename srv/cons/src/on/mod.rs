@@ -17,7 +17,7 @@ use portolan::fs::Stat;
 use portolan::portal::{self, Limits};
 use portolan::served::{self, Ctx, Listing, Opened, Queue, Server, Sink, Source, Waker};
 use portolan::{Error, File, MutexGuard, Result, thread};
-use uart::Uart;
+use uart::{LEVEL, Uart};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Node {
@@ -77,15 +77,21 @@ impl Cons {
             {
                 let mut input: MutexGuard<'_, Input> = self.input.lock();
                 mode = input.line.mode();
-                while input.line.room() > 0 {
-                    let Some(b) = self.uart.receive()? else { break };
-                    match input.line.typed(b, &mut echo) {
-                        Ask::Nothing => {}
-                        Ask::Ready => ready = true,
-                        Ask::Interrupt => {
-                            if let Some(g) = &input.group {
-                                // The group may have ended.
-                                let _ = g.write(b"interrupt");
+                let mut room = [0; LEVEL];
+                while input.line.room() >= LEVEL {
+                    let bytes = self.uart.receive(&mut room)?;
+                    if bytes.is_empty() {
+                        break;
+                    }
+                    for &b in bytes {
+                        match input.line.typed(b, &mut echo) {
+                            Ask::Nothing => {}
+                            Ask::Ready => ready = true,
+                            Ask::Interrupt => {
+                                if let Some(g) = &input.group {
+                                    // The group may have ended.
+                                    let _ = g.write(b"interrupt");
+                                }
                             }
                         }
                     }
