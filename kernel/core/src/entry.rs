@@ -282,8 +282,8 @@ pub fn boot() -> ! {
                 Fail::Known(e) => e.text(),
                 _ => "server's error",
             };
-            ["kernel panic: no first process: ", words, "\n"].iter().for_each(|t| say(t.as_bytes()));
-            machine::power_off(PANIC);
+            ["kernel: no first process: ", words, "\n"].iter().for_each(|t| say(t.as_bytes()));
+            machine::power_off(NO_FIRST);
         }
         READY.store(true, Ordering::Release);
     } else {
@@ -300,8 +300,8 @@ pub fn boot() -> ! {
     sched::run_idle()
 }
 
-/// Exit code of a kernel that gave up.
-const PANIC: u8 = 0x2a;
+/// Exit code of a machine that has nothing to run.
+const NO_FIRST: u8 = 120;
 
 fn boot_first() -> Result<()> {
     proc::init()?;
