@@ -138,6 +138,12 @@ errors! {
     NoVersion = "version comes first",
     /// A message size with which nothing can be said.
     SmallMsize = "message size too small",
+    /// A mailbox that takes nothing, or nothing from this process.
+    NoMail = "mailbox is closed",
+    /// A message longer than [`crate::limit::MESSAGE`].
+    TooLong = "message too long",
+    /// A reply where no message has been read.
+    NoMessage = "no message to reply to",
 }
 
 impl Error {

@@ -39,6 +39,12 @@ pub const DMA_RUNS: usize = 32;
 pub const REGISTERS: u64 = 4096;
 /// Most activations of one portal.
 pub const ACTIVATIONS: usize = 64;
+/// Most messages that wait in one mailbox, and most replies in one open file of it.
+pub const MAIL: usize = 16;
+/// Most bytes that wait in one mailbox, unless it is one message.
+pub const MAIL_BYTES: usize = 64 << 10;
+/// Longest message to a mailbox, in bytes.
+pub const MESSAGE: usize = 8192;
 /// Most bytes of arguments of one exec, strings and pointers together.
 pub const ARGS: usize = 128 << 10;
 /// Most elements that a path resolves through.

@@ -58,6 +58,8 @@ counters! {
     LENT "lent",
     /// Calls whose caller left and whose server has not answered yet.
     ZOMBIES "zombies",
+    /// Messages and replies in mailboxes.
+    LETTERS "letters",
     /// Switches from one thread to another; never falls.
     SWITCHES "switches",
     /// Threads put on a run queue; never falls.

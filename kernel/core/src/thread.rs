@@ -221,10 +221,12 @@ pub enum Doing {
     Stop,
     /// Something in a tree of the kernel.
     Tree,
+    /// A mailbox: a message, a reply, or room.
+    Mail,
 }
 
 impl Doing {
-    const ALL: [(Doing, &'static str); 9] = [
+    const ALL: [(Doing, &'static str); 10] = [
         (Doing::Run, "Running"),
         (Doing::Sleep, "Sleep"),
         (Doing::Await, "Await"),
@@ -234,6 +236,7 @@ impl Doing {
         (Doing::Queue, "Queue"),
         (Doing::Stop, "Stopped"),
         (Doing::Tree, "Wait"),
+        (Doing::Mail, "Mail"),
     ];
 }
 

@@ -22,6 +22,7 @@ pub fn kill(proc: &Ref<Proc>, status: &[u8]) {
         call::interrupt(&t);
     }
     proc.close_portals();
+    proc.end_mailbox();
 }
 
 /// The system call `exits`: the current process ends. In a handler that is the server.

@@ -31,6 +31,7 @@ use crate::counters;
 use crate::mem::Space;
 use crate::msg::Result;
 use crate::thread::{ErrorText, Thread, Waiters};
+use crate::tree::Mailbox;
 use abi::error::Error;
 use abi::note::Frame;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -55,6 +56,8 @@ pub struct Proc {
     pub(crate) notes: Spin<note::Notes>,
     pub(crate) alarm: AtomicU64,
     portals: Spin<List<Ref<Portal>>>,
+    /// Made when it is first asked for; gone when the process has ended.
+    mailbox: Spin<Option<Ref<Mailbox>>>,
     /// Nanoseconds that its chain has run, in servers too.
     time: AtomicU64,
     /// When it began, in nanoseconds since boot.
@@ -112,6 +115,7 @@ impl Proc {
             notes: Spin::new(note::Notes::new()),
             alarm: AtomicU64::new(u64::MAX),
             portals: Spin::new(List::new()),
+            mailbox: Spin::new(None),
             time: AtomicU64::new(0),
             began: crate::machine::now(),
             status: Spin::new(ErrorText::new()),
@@ -170,6 +174,35 @@ impl Proc {
             let portal = self.portals.lock().pop();
             let Some(portal) = portal else { break };
             portal.close();
+        }
+        if let Some(mailbox) = self.mailbox_if_any() {
+            mailbox.unseat();
+        }
+    }
+
+    /// Its mailbox.
+    pub fn mailbox(&self) -> Result<Ref<Mailbox>> {
+        let mut mailbox = self.mailbox.lock();
+        if let Some(m) = &*mailbox {
+            return Ok(m.clone());
+        }
+        // Whoever ends the process looks here after it has said so.
+        if self.ended.load(Ordering::SeqCst) {
+            return Err(Error::Died.into());
+        }
+        let new = Mailbox::new(self.pid)?;
+        Ok(mailbox.insert(new).clone())
+    }
+
+    /// Its mailbox, if anybody has asked for it.
+    pub(crate) fn mailbox_if_any(&self) -> Option<Ref<Mailbox>> {
+        self.mailbox.lock().clone()
+    }
+
+    fn end_mailbox(&self) {
+        let mailbox = self.mailbox.lock().take();
+        if let Some(mailbox) = mailbox {
+            crate::tree::end_mailbox(&mailbox);
         }
     }
 

@@ -22,6 +22,11 @@ pub(super) fn space() -> Result<Ref<Space>> {
     thread::current().space()
 }
 
+/// The process's number.
+pub(super) fn pid() -> u32 {
+    thread::current().proc.pid
+}
+
 /// The user's name.
 pub(super) fn user() -> Result<Bytes> {
     thread::current().proc.user(Bytes::new)

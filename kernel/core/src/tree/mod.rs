@@ -10,6 +10,8 @@ mod env;
 mod here;
 pub mod hw;
 mod log;
+mod mail;
+mod mbox;
 mod pipe;
 mod proc;
 mod record;
@@ -20,6 +22,8 @@ mod text;
 pub mod trace;
 
 pub use env::Env;
+pub use mail::Mailbox;
+pub(crate) use mbox::end as end_mailbox;
 pub use pipe::pipe;
 pub use record::Entry;
 pub use text::Text;
@@ -272,7 +276,7 @@ struct Named {
     root: Spin<Option<Ref<Place>>>,
 }
 
-const COUNT: usize = 11;
+const COUNT: usize = 12;
 
 macro_rules! trees {
     ($($name:literal $tree:expr,)*) => {
@@ -292,6 +296,7 @@ trees! {
     "hw" hw::Hardware,
     "cap" cap::Caps,
     "trace" trace::Trace,
+    "mbox" mbox::Mboxes,
 }
 
 /// Every tree's bit.
@@ -336,7 +341,7 @@ pub fn name_of(session: &Session) -> &'static str {
     TREES.iter().find(has).map_or("", |t| t.name)
 }
 
-/// The open file that a file of `#srv` or `#dup` stands for.
+/// The open file that a file of `#srv` or `#dup`, or a process's mailbox, stands for.
 pub fn instead(file: &File, mode: u8) -> Result<Option<Ref<Chan>>> {
     if !file.session.is_tree() || file.qid.is_dir() {
         return Ok(None);
@@ -346,6 +351,8 @@ pub fn instead(file: &File, mode: u8) -> Result<Option<Ref<Chan>>> {
         srv::posted(file.qid, mode).map(Some)
     } else if name == "dup" {
         dup::port(file.qid, mode).map(Some)
+    } else if name == "proc" {
+        proc::instead(file.qid, mode)
     } else {
         Ok(None)
     }

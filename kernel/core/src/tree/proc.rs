@@ -3,8 +3,9 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `args` | the arguments; a write changes the name by which `ps` knows the process |
-//! | `ctl` | takes `kill`, `stop`, `start`, `pri N`, `cpu N` (stay on that CPU), `nodev NAME …` (give up trees of the kernel, for good) |
+//! | `ctl` | takes `kill`, `stop`, `start`, `pri N`, `cpu N` (stay on that CPU), `nodev NAME …` (give up trees of the kernel, for good), `mbox …` |
 //! | `fd` | the working directory, then a line for each descriptor |
+//! | `mbox` | the mailbox, see `#mbox` |
 //! | `note` | a write sends a note to the process |
 //! | `noteid` | the number of its note group |
 //! | `notepg` | a write sends a note to every process of its note group |
@@ -18,7 +19,7 @@ use super::text::decimal;
 use super::{Entry, Text, Tree, command, give, here, wrote};
 use crate::base::{Bytes, Ref};
 use crate::msg::{Msg, Reply, Result};
-use crate::name::{Head, Mount, ns_option};
+use crate::name::{Chan, Head, Mount, ns_option};
 use crate::proc::{self, Proc};
 use abi::error::Error;
 use abi::file::{MAFTER, MBEFORE, MCREATE, OEXEC, OREAD, OWRITE, QTDIR, QTFILE, Qid};
@@ -32,6 +33,7 @@ const FILES: &[(&str, u32)] = &[
     ("args", 0o644),
     ("ctl", 0o200),
     ("fd", 0o444),
+    ("mbox", 0o666),
     ("note", 0o200),
     ("noteid", 0o444),
     ("notepg", 0o200),
@@ -42,12 +44,13 @@ const FILES: &[(&str, u32)] = &[
 const ARGS: u64 = 1;
 const CTL: u64 = 2;
 const FD: u64 = 3;
-const NOTE: u64 = 4;
-const NOTEID: u64 = 5;
-const NOTEPG: u64 = 6;
-const NS: u64 = 7;
-const SEGMENT: u64 = 8;
-const STATUS: u64 = 9;
+const MBOX: u64 = 4;
+const NOTE: u64 = 5;
+const NOTEID: u64 = 6;
+const NOTEPG: u64 = 7;
+const NS: u64 = 8;
+const SEGMENT: u64 = 9;
+const STATUS: u64 = 10;
 
 const ROOT: Qid = Qid { kind: QTDIR, vers: 0, path: 0 };
 
@@ -153,6 +156,14 @@ fn read_file(p: &Ref<Proc>, file: u64, t: &mut Text) -> Result<()> {
     }
 }
 
+/// The open file that a mailbox stands for.
+pub(super) fn instead(file: Qid, mode: u8) -> Result<Option<Ref<Chan>>> {
+    if file_of(file) != MBOX {
+        return Ok(None);
+    }
+    super::mbox::open(&process(file)?, mode).map(Some)
+}
+
 /// The control messages.
 fn control(p: &Ref<Proc>, text: &str) -> Result<()> {
     match text.split_once(' ') {
@@ -168,6 +179,7 @@ fn control(p: &Ref<Proc>, text: &str) -> Result<()> {
             }
             p.give_up_trees(bits);
         }
+        Some(("mbox", words)) => return super::mbox::control(p, words),
         _ => return Err(Error::BadCtl.into()),
     }
     Ok(())
@@ -197,13 +209,14 @@ impl Tree for Procs {
             Some((name, mode)) => (name.as_bytes(), mode),
             None => (decimal(u64::from(p.pid), &mut digits), super::DIR),
         };
+        let (mode, length) = if file_of(file) == MBOX { super::mbox::look(&p) } else { (mode, 0) };
         let mut user = [0; limit::USER];
         let user = p.user(|u| here::copy(u, &mut user).len()).min(limit::USER);
         let mut owner = [0; limit::USER];
         p.user(|u| {
             here::copy(u, &mut owner);
         });
-        give(&Entry { qid: file, mode, length: 0, name, user: owner.get(..user).unwrap_or(&[]) })
+        give(&Entry { qid: file, mode, length, name, user: owner.get(..user).unwrap_or(&[]) })
     }
 
     fn list(&self, dir: Qid, at: u64) -> Result<Option<(Qid, u64)>> {

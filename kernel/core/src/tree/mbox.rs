@@ -1,0 +1,337 @@
+//! Mailboxes as files: `/proc/N/mbox`. The open file is one of this tree; see [`super::mail`] for what it holds.
+//!
+//! Process N's own open is the reader's side: a read takes the next message, a line `PID USER LENGTH` and then the
+//! bytes, and a write answers its sender. Any other open is a sender's side: a write sends a message, a read gives its
+//! reply, or nothing when none can come. Reads that are too short for a message or a reply go on where they ended.
+//!
+//! Where a process has put a portal in its mailbox's place, the open leads there: attached with the sender's user as
+//! uname and its number as aname, the server's root is the file.
+
+use super::mail::{Letter, Mailbox, Mode, Side, wake};
+use super::text::decimal;
+use super::{Entry, Tree, here, put, take, wrote};
+use crate::base::{Bytes, List, Ref, Spin};
+use crate::msg::{Msg, Reply, Result};
+use crate::name::{Chan, File, Path};
+use crate::proc::{self, Proc};
+use crate::session::Session;
+use crate::thread::{self, Doing};
+use abi::error::Error;
+use abi::file::{ORCLOSE, ORDWR, OWRITE, QTDIR, QTFILE, Qid};
+use abi::limit::{MESSAGE, USER};
+use abi::portal::NOFID;
+
+/// The tree.
+pub(crate) struct Mboxes;
+
+/// Open files, by the qid's path; a slot is used again.
+static SIDES: Spin<List<Option<Ref<Side>>>> = Spin::new(List::new());
+
+fn qid(path: usize) -> Qid {
+    Qid { kind: QTFILE, vers: 0, path: path as u64 }
+}
+
+fn slot(file: Qid) -> usize {
+    usize::try_from(file.path).unwrap_or(usize::MAX)
+}
+
+fn find(file: Qid) -> Result<Ref<Side>> {
+    SIDES.lock().get(slot(file)).cloned().flatten().ok_or(Error::NotExist.into())
+}
+
+fn add(side: Ref<Side>) -> Result<Qid> {
+    let mut sides = SIDES.lock();
+    let at = match sides.iter().position(Option::is_none) {
+        Some(at) => at,
+        None => {
+            sides.push(None)?;
+            sides.len().saturating_sub(1)
+        }
+    };
+    if let Some(free) = sides.get_mut(at) {
+        *free = Some(side);
+    }
+    Ok(qid(at))
+}
+
+/// Opens the mailbox of a process.
+pub(super) fn open(owner: &Ref<Proc>, mode: u8) -> Result<Ref<Chan>> {
+    let mailbox = owner.mailbox()?;
+    let me = here::pid();
+    let (reads, portal) = {
+        let s = mailbox.state.lock();
+        match &s.mode {
+            _ if s.reader == me => (true, None),
+            Mode::Portal(p) => (false, Some(p.clone())),
+            _ => (false, s.admits(me).map(|()| None)?),
+        }
+    };
+    let writes = mode & 3 == OWRITE || mode & 3 == ORDWR;
+    if mode & ORCLOSE != 0 || !reads && !writes {
+        return Err(Error::Perm.into());
+    }
+    let mut digits = [0; 20];
+    let name = [decimal(u64::from(owner.pid), &mut digits), b"/mbox"];
+    let path = Path::resolve(&Path::of_tree(b"proc")?, &Bytes::joined(&name)?)?;
+    if let Some(portal) = portal {
+        let number = decimal(u64::from(me), &mut digits);
+        let mut file = File::attach(Session::with(&portal)?, NOFID, &here::user()?, number)?;
+        let iounit = file.open(mode & !abi::file::OCEXEC)?;
+        return Chan::new(file, path, mode, iounit, None);
+    }
+    let root = super::attach(b"mbox", super::ALL)?;
+    let qid = add(Side::new(mailbox.clone(), reads)?)?;
+    let file = File::opened_tree(root.file.session.clone(), qid, mode);
+    Chan::new(file, path, mode, 0, None)
+}
+
+/// What `mbox …` in a control message asks for.
+pub(super) fn control(owner: &Ref<Proc>, words: &str) -> Result<()> {
+    let mailbox = owner.mailbox()?;
+    let mode = match words.split_once(' ') {
+        None if words == "closed" => Mode::Closed,
+        None if words == "open" => Mode::Open,
+        Some(("from", pid)) => Mode::From(pid.parse().map_err(|_| Error::BadCtl)?),
+        Some(("reader", pid)) => {
+            mailbox.state.lock().reader = pid.parse().map_err(|_| Error::BadCtl)?;
+            return Ok(());
+        }
+        Some(("portal", fd)) => {
+            let chan = here::ports().get(fd.parse().map_err(|_| Error::BadCtl)?);
+            let session = &chan.file.session;
+            let portal = session.portal().filter(|_| session.is_handle()).ok_or(Error::BadMount)?;
+            if !Ref::same(&portal.proc, owner) {
+                return Err(Error::Perm.into());
+            }
+            mailbox.set_mode(Mode::Portal(portal.clone()));
+            // Closed meanwhile, it would stay there.
+            if portal.closed() {
+                mailbox.unseat();
+            }
+            return Ok(());
+        }
+        _ => return Err(Error::BadCtl.into()),
+    };
+    mailbox.set_mode(mode);
+    Ok(())
+}
+
+/// A process has ended: who waits for its mailbox is told.
+pub(crate) fn end(mailbox: &Ref<Mailbox>) {
+    mailbox.end();
+    let mut at = 0usize;
+    loop {
+        let side = match SIDES.lock().get(at) {
+            None => return,
+            Some(side) => side.clone(),
+        };
+        at = at.saturating_add(1);
+        if let Some(side) = side.filter(|s| Ref::same(&s.mailbox, mailbox)) {
+            wake(&mut side.state.lock().readers);
+        }
+    }
+}
+
+/// Parks until something about a mailbox changes, unless `ready` says that it has.
+fn wait(
+    mailbox: &Mailbox,
+    queue: fn(&mut super::mail::State) -> &mut thread::Waiters,
+    ready: impl Fn(&super::mail::State) -> bool,
+) -> Result<()> {
+    let me = thread::current_ref();
+    {
+        let mut s = mailbox.state.lock();
+        if ready(&s) {
+            return Ok(());
+        }
+        queue(&mut s).push(me.clone());
+    }
+    let r = thread::wait(Doing::Mail, u64::MAX);
+    // Whoever woke it took it off; a note did not.
+    queue(&mut mailbox.state.lock()).remove(&me);
+    r
+}
+
+/// The bytes of a write, and who writes them.
+fn letter(m: &Msg<'_>, from: Option<Ref<Side>>) -> Result<Letter> {
+    let len = usize::try_from(m.count).unwrap_or(usize::MAX);
+    if len > MESSAGE {
+        return Err(Error::TooLong.into());
+    }
+    let mut bytes = Bytes::zeroed(len)?;
+    take(&m.data, 0, &mut bytes)?;
+    let me = &thread::current().proc;
+    Ok(Letter::new(from, me.pid, me.user_name(), bytes))
+}
+
+fn send(side: &Ref<Side>, m: &Msg<'_>) -> Result<Reply> {
+    let mailbox = &side.mailbox;
+    let mut letter = letter(m, Some(side.clone()))?;
+    let (pid, len) = (letter.pid, letter.bytes.len());
+    side.expect();
+    loop {
+        let r = match mailbox.put(letter) {
+            Ok(None) => return wrote(m),
+            Ok(Some(back)) => {
+                letter = back;
+                wait(mailbox, |s| &mut s.writers, |s| s.room(len) || s.admits(pid).is_err())
+            }
+            Err(e) => {
+                side.settle();
+                return Err(e);
+            }
+        };
+        if r.is_err() {
+            side.settle();
+            drop(letter);
+            return r.map(|()| Reply::default());
+        }
+    }
+}
+
+fn answer(side: &Side, m: &Msg<'_>) -> Result<Reply> {
+    let reply = letter(m, None)?;
+    side.whom().ok_or(Error::NoMessage)?.answer(reply)?;
+    wrote(m)
+}
+
+/// The next message for a reader; none when none comes.
+fn message(side: &Side) -> Result<Option<Letter>> {
+    loop {
+        match side.mailbox.take() {
+            (Some(letter), _) => {
+                side.took(&letter);
+                return Ok(Some(letter));
+            }
+            (None, true) => return Ok(None),
+            (None, false) => wait(&side.mailbox, |s| &mut s.readers, super::mail::State::readable)?,
+        }
+    }
+}
+
+/// The next reply for a sender; none when none comes.
+fn reply(side: &Side) -> Result<Option<Letter>> {
+    loop {
+        let me = thread::current_ref();
+        {
+            let mut s = side.state.lock();
+            if !Side::waits(&s) {
+                drop(s);
+                return Ok(side.next());
+            }
+            s.readers.push(me.clone());
+        }
+        let r =
+            if side.mailbox.dead() { Err(Error::Died.into()) } else { thread::wait(Doing::Mail, u64::MAX) };
+        side.state.lock().readers.remove(&me);
+        r?;
+    }
+}
+
+/// Longest first line of a message.
+const HEAD: usize = 20 + 1 + USER + 1 + 20 + 1;
+
+/// The line that a message begins with.
+fn head<'b>(letter: &Letter, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
+    let (mut pid, mut len) = ([0; 20], [0; 20]);
+    let parts: [&[u8]; 6] = [
+        decimal(u64::from(letter.pid), &mut pid),
+        b" ",
+        &letter.user,
+        b" ",
+        decimal(letter.bytes.len() as u64, &mut len),
+        b"\n",
+    ];
+    let mut end = 0usize;
+    for part in parts {
+        let next = end.saturating_add(part.len());
+        if let Some(to) = buf.get_mut(end..next) {
+            to.copy_from_slice(part);
+            end = next;
+        }
+    }
+    buf.get(..end).unwrap_or(&[])
+}
+
+/// Copies out what has not been read of a letter: how much there was room for, and whether that was all.
+fn copy_out(letter: &Letter, m: &mut Msg<'_>) -> Result<(usize, bool)> {
+    let mut buf = [0; HEAD];
+    let head = if letter.from.is_some() { head(letter, &mut buf) } else { &[] };
+    let room = usize::try_from(m.count).unwrap_or(0);
+    let mut done = 0usize;
+    let mut skip = letter.done;
+    for part in [head, &letter.bytes] {
+        let rest = part.get(skip.min(part.len())..).unwrap_or(&[]);
+        skip = skip.saturating_sub(part.len());
+        let rest = rest.get(..room.saturating_sub(done)).unwrap_or(rest);
+        let n = put(&mut m.data, done, rest)?;
+        done = done.saturating_add(usize::try_from(n).unwrap_or(0));
+    }
+    let all = head.len().saturating_add(letter.bytes.len());
+    Ok((done, letter.done.saturating_add(done) >= all))
+}
+
+/// Reads on in a letter, and keeps what is left of it.
+fn read_on(side: &Side, mut letter: Letter, m: &mut Msg<'_>) -> Result<Reply> {
+    let read = copy_out(&letter, m);
+    match read {
+        Ok((_, true)) => {}
+        Ok((n, false)) => {
+            letter.done = letter.done.saturating_add(n);
+            side.keep(letter);
+        }
+        Err(_) => side.keep(letter),
+    }
+    let (n, _) = read?;
+    Ok(Reply { count: u32::try_from(n).unwrap_or(0), ..Reply::default() })
+}
+
+impl Tree for Mboxes {
+    fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
+        if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
+    }
+
+    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+        if file.kind & QTDIR != 0 {
+            return give(&Entry { qid: file, mode: super::DIR, length: 0, name: b"#mbox", user: b"sys" });
+        }
+        let owner = proc::find(find(file)?.mailbox.pid).ok_or(Error::Died)?;
+        let (mode, length) = look(&owner);
+        give(&Entry { qid: file, mode, length, name: b"mbox", user: &owner.user_name() })
+    }
+
+    fn list(&self, _: Qid, _: u64) -> Result<Option<(Qid, u64)>> {
+        Ok(None)
+    }
+
+    fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        let side = find(file)?;
+        if m.count == 0 {
+            return Ok(Reply::default());
+        }
+        let letter = match side.next() {
+            Some(letter) => Some(letter),
+            None if side.reads => message(&side)?,
+            None => reply(&side)?,
+        };
+        letter.map_or(Ok(Reply::default()), |letter| read_on(&side, letter, m))
+    }
+
+    fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
+        let side = find(file)?;
+        if side.reads { answer(&side, m) } else { send(&side, m) }
+    }
+
+    fn close(&self, file: Qid, _: u8) {
+        let side = SIDES.lock().get_mut(slot(file)).and_then(Option::take);
+        if let Some(side) = side {
+            side.close();
+        }
+    }
+}
+
+/// The mode bits of a process's mailbox, and how many messages wait.
+pub(super) fn look(owner: &Proc) -> (u32, u64) {
+    let (length, open) = owner.mailbox_if_any().map_or((0, false), |mailbox| mailbox.look());
+    (if open { 0o666 } else { 0o600 }, length)
+}
