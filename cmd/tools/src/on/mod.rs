@@ -1,6 +1,7 @@
 //! The table of commands, and what they share: options, messages, status.
 
 mod files;
+mod mail;
 mod names;
 mod procs;
 mod text;
@@ -37,11 +38,18 @@ const COMMANDS: &[Command] = &[
     Command("poweroff", "", "stop the machine", procs::poweroff),
     Command("ps", "[-a]", "list processes and whom they wait for (-a with arguments)", procs::ps),
     Command(
+        "recv",
+        "[-as] [PID [WORD ...]]",
+        "print the next message to PID and answer it (-a go on, -s say from whom)",
+        mail::recv,
+    ),
+    Command(
         "rm",
         "[-fr] FILE ...",
         "remove files (-f silently, -r directories with all they hold)",
         files::rm,
     ),
+    Command("send", "[-r] PID [WORD ...]", "send a message to a process (-r print its reply)", mail::send),
     Command("sleep", "SECONDS", "wait; fractions are allowed", procs::sleep),
     Command(
         "trace",

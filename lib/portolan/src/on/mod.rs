@@ -6,6 +6,7 @@ mod print;
 
 pub mod env;
 pub mod fs;
+pub mod mail;
 pub mod note;
 pub mod portal;
 pub mod process;
