@@ -9,6 +9,7 @@ use meter::Meter;
 use portolan::abi::file::{OREAD, OWRITE, RFFDG};
 use portolan::alloc::format;
 use portolan::alloc::sync::Arc;
+use portolan::mail::{self, Mailbox, Senders};
 use portolan::{Error, File, Result, fs, note, process, sys, thread};
 
 /// Fails unless what was moved is what was to be moved.
@@ -35,6 +36,7 @@ pub(crate) fn main() -> Result<()> {
     calls(&meter)?;
     files(&meter)?;
     pipe(&meter)?;
+    mailbox(&meter)?;
     semaphores(&meter)?;
     notes(&meter)?;
     processes(&meter)?;
@@ -112,6 +114,37 @@ fn pipe(meter: &Meter) -> Result<()> {
         right(byte[0] == sent, "another byte came back")
     })?;
     some(sys::close(near))?;
+    process::wait_for(pid).map(drop)
+}
+
+fn mailbox(meter: &Meter) -> Result<()> {
+    if !meter.wants("mbox_rt") {
+        return Ok(());
+    }
+    let pid = process::fork(RFFDG)?;
+    if pid == 0 {
+        let own = Mailbox::own(Senders::Everybody)?;
+        let mut letter = [0; 128];
+        while let Some(n @ 1..) = sys::pread(own.file().fd(), &mut letter, 0)
+            && sys::pwrite(own.file().fd(), &letter[n - 1..n], 0) == Some(1)
+        {}
+        sys::exits(b"");
+    }
+    let mailbox = loop {
+        match mail::to(pid) {
+            Ok(f) => break f,
+            Err(_) => some(sys::sleep(1_000_000))?,
+        }
+    };
+    let mut sent = 0u8;
+    meter.row("mbox_rt", 500, || {
+        sent = sent.wrapping_add(1);
+        let mut byte = [0];
+        some(sys::pwrite(mailbox.fd(), &[sent], 0))?;
+        some(sys::pread(mailbox.fd(), &mut byte, 0))?;
+        right(byte[0] == sent, "another byte came back")
+    })?;
+    mail::admit(pid, Senders::Nobody)?;
     process::wait_for(pid).map(drop)
 }
 

@@ -7,6 +7,7 @@ mod fault;
 mod file;
 mod imp;
 mod left;
+mod mail;
 mod proc;
 mod tree;
 
@@ -110,7 +111,7 @@ fn prefix() -> String {
 
 fn names() -> Result<()> {
     // A kernel's tree has its session from the first use on: that is no test's leak.
-    for tree in ["root", "srv", "proc", "pipe", "env", "dup", "sys", "log", "hw", "cap", "trace"] {
+    for tree in ["root", "srv", "proc", "pipe", "env", "dup", "sys", "log", "hw", "cap", "trace", "mbox"] {
         File::open(format!("#{tree}"), OREAD)?;
     }
     fs::bind("#srv", "/srv", MREPL | MCREATE)?;
@@ -154,7 +155,7 @@ fn all() -> Result<bool> {
             }
         }
     };
-    let lists = [file::TESTS, bad::TESTS, tree::TESTS, proc::TESTS, call::TESTS, answer::TESTS];
+    let lists = [file::TESTS, bad::TESTS, tree::TESTS, proc::TESTS, call::TESTS, answer::TESTS, mail::TESTS];
     lists.into_iter().flatten().for_each(|(name, test)| run(name, test));
     let two = fault::two_cpus()?;
     for (name, test) in left::TESTS {
