@@ -108,15 +108,18 @@ impl<T> Ref<T> {
     }
 
     /// The end of the object. Once for each type of object, not wherever a reference is dropped.
+    ///
+    /// # Safety
+    /// The count is zero and the object has not been ended before.
     #[cold]
     #[inline(never)]
-    fn end(&mut self) {
+    unsafe fn end(object: NonNull<Object<T>>) {
         fence(Ordering::Acquire);
-        // SAFETY: the count was one, so this was the last reference; the value was written by `new` and is read
+        // SAFETY: by the caller's promise nobody else reaches the object; the value was written by `new` and is read
         // no more, and the memory came from `alloc` with this layout.
         unsafe {
-            self.object.drop_in_place();
-            dealloc(self.object.as_ptr().cast(), Layout::new::<Object<T>>());
+            object.drop_in_place();
+            dealloc(object.as_ptr().cast(), Layout::new::<Object<T>>());
         }
     }
 
@@ -147,7 +150,8 @@ impl<T> Drop for Ref<T> {
     #[inline]
     fn drop(&mut self) {
         if self.inner().count.fetch_sub(1, Ordering::Release) == 1 {
-            self.end();
+            // SAFETY: the count was one, so this was the last reference, and it is going.
+            unsafe { Ref::end(self.object) };
         }
     }
 }

@@ -42,6 +42,13 @@ impl<T: ?Sized> Spin<T> {
     /// Waits for the lock and takes it.
     #[inline]
     pub fn lock(&self) -> Held<'_, T> {
+        take(&self.held);
+        Held { lock: self }
+    }
+
+    /// As [`Spin::lock`], without a call: for the measured paths, since it takes twice the room.
+    #[inline(always)]
+    pub fn lock_inline(&self) -> Held<'_, T> {
         if self.held.swap(true, Ordering::Acquire) {
             spin(&self.held);
         }
@@ -58,6 +65,14 @@ impl<T: ?Sized> Spin<T> {
     /// The value, by the only reference there is.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+}
+
+/// Takes a lock.
+#[inline(never)]
+fn take(held: &AtomicBool) {
+    if held.swap(true, Ordering::Acquire) {
+        spin(held);
     }
 }
 

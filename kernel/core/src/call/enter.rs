@@ -75,9 +75,9 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
     x.pending.store(0, Ordering::Relaxed);
     let held = me.held.load(Ordering::Relaxed);
     me.held.store(PINNED, Ordering::Relaxed);
-    *me.call.lock() = Some(x.clone());
+    *me.call.lock_inline() = Some(x.clone());
     let caller = sched::become_current(x.clone());
-    *act.caller.lock() = Some(caller);
+    *act.caller.lock_inline() = Some(caller);
     // Whoever closes the portal or pokes this thread after this sees the call.
     let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
     if portal.closed() || me.has_pending(stop) {
@@ -88,12 +88,12 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
         sched::arrive();
     }
     me.held.store(held, Ordering::Release);
-    let done = me.call.lock().take();
+    let done = me.call.lock_inline().take();
     drop(done);
     if me.interrupts.load(Ordering::Relaxed) != 0 {
         calm(me, act);
     }
-    let answer = *me.answer.lock();
+    let answer = *me.answer.lock_inline();
     if answer.op() == LEFT {
         return Err(left(session, m, x, answer.a()));
     }
@@ -213,9 +213,9 @@ pub fn reply(me: &Thread, words: [u64; 6]) -> Result<u64> {
     // No server may speak as the kernel does: type 1 is no answer either, and says nothing.
     let head = if head as u8 == LEFT { 1 } else { head };
     let answer = Answer { head, w1, w2, w3 };
-    let caller = act.caller.lock().take();
+    let caller = act.caller.lock_inline().take();
     let Some(caller) = caller else { super::leave::orphan_answered(me, act, &answer) };
-    *caller.answer.lock() = answer;
+    *caller.answer.lock_inline() = answer;
     // The call in the caller's thread keeps the activation.
     drop(sched::become_current(caller));
     let caller = current();

@@ -104,13 +104,13 @@ impl Portal {
     /// A free activation of this CPU's list.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
-        self.free.get(machine::cpu())?.lock().pop()
+        self.free.get(machine::cpu())?.lock_inline().pop()
     }
 
     #[inline]
     fn put(&self, x: Ref<Thread>) {
         if let Some(list) = self.free.get(machine::cpu()) {
-            list.lock().push_front(x);
+            list.lock_inline().push_front(x);
         }
     }
 

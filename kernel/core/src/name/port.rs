@@ -49,7 +49,7 @@ impl Ports {
     /// What a port leads to.
     #[inline]
     pub fn get(&self, fd: u64) -> Ref<Chan> {
-        let table = self.table.lock();
+        let table = self.table.lock_inline();
         let slot = usize::try_from(fd).ok().and_then(|i| table.slots.get(i));
         slot.map_or(&self.nowhere, |s| &s.chan).clone()
     }

@@ -36,7 +36,7 @@ impl Proc {
     #[inline]
     #[expect(clippy::unwrap_used, reason = "init has made it before there are processes")]
     fn see<T>(&self, f: impl Fn(&Groups) -> T) -> T {
-        let own = self.groups.lock().as_ref().map(&f);
+        let own = self.groups.lock_inline().as_ref().map(&f);
         own.unwrap_or_else(|| NOTHING.lock().as_ref().map(f).unwrap())
     }
 
