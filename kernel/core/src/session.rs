@@ -36,8 +36,10 @@ pub struct Session {
     pub number: u64,
     /// Mount points among its files; while 0 a walk need not look for any.
     pub mounts: AtomicU32,
-    /// Which of the server's trees was attached, as it was named.
-    pub tree: Spin<Bytes>,
+    /// The Tattach's strings, user and tree, as they stood in its page: a server that is started again is asked anew.
+    pub attached: Spin<Bytes>,
+    /// qid.path of the root that was attached.
+    pub root: AtomicU64,
     /// The numbers of its fids.
     pub fids: Spin<Fids>,
     server: Server,
@@ -66,7 +68,8 @@ impl Session {
             state: AtomicU8::new(state),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             mounts: AtomicU32::new(0),
-            tree: Spin::new(Bytes::default()),
+            attached: Spin::new(Bytes::default()),
+            root: AtomicU64::new(0),
             fids: Spin::new(Fids::new()),
             server,
             doomed: Link::new(),
@@ -103,6 +106,11 @@ impl Session {
     /// Has its server died?
     pub fn died(&self) -> bool {
         self.state.load(Ordering::Acquire) == DIED
+    }
+
+    /// Has its server gone, whether or not a call has found out?
+    pub fn gone(&self) -> bool {
+        self.portal().is_some_and(|p| p.closed())
     }
 
     /// The portal behind it, if a user-level server is.

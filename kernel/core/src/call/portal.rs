@@ -9,7 +9,7 @@
 use super::act::{Act, Orphan};
 use super::lend::Lent;
 use super::queue::Buckets;
-use crate::base::{List, Queue, Ref, Spin};
+use crate::base::{Bytes, List, Queue, Ref, Spin};
 use crate::counters;
 use crate::machine::{self, Entry, Rights};
 use crate::mem::Space;
@@ -41,6 +41,8 @@ pub struct Portal {
     pc: u64,
     pub(crate) limits: Limits,
     closed: AtomicBool,
+    /// The name under which it stands in `#srv`, if it does.
+    pub service: Spin<Bytes>,
     free: [Spin<Queue<Thread, WAIT>>; CPUS],
     /// Every activation.
     all: Spin<List<Ref<Thread>>>,
@@ -78,6 +80,7 @@ impl Portal {
             pc,
             limits,
             closed: AtomicBool::new(false),
+            service: Spin::new(Bytes::default()),
             free: [const { Spin::new(Queue::new()) }; CPUS],
             all: Spin::new(List::new()),
             made: AtomicU32::new(0),

@@ -1,11 +1,13 @@
 //! [`File`]: a fid of a session, clunked when it is dropped.
 
 use crate::base::{Bytes, Ref};
+use crate::call::Portal;
 use crate::msg::{Data, Fail, Msg, Reply, Result};
 use crate::session::{self, Session};
 use abi::error::Error;
 use abi::file::Qid;
 use abi::portal::{NOFID, op};
+use core::sync::atomic::Ordering;
 
 /// Set in `a` of a kernel tree's Tclunk and Tremove if the file was open; the mode is below it.
 pub const WAS_OPEN: u8 = 0x80;
@@ -36,29 +38,44 @@ pub fn body_string(to: &mut [u8], at: usize, s: &[u8]) -> Result<usize> {
     Ok(end)
 }
 
+/// The two strings of a Tauth or Tattach.
+fn strings(user: &[u8], aname: &[u8]) -> Result<Bytes> {
+    let mut body = Bytes::zeroed(user.len().saturating_add(aname.len()).saturating_add(4))?;
+    let end = body_string(&mut body, 0, user)?;
+    body_string(&mut body, end, aname)?;
+    Ok(body)
+}
+
 impl File {
     /// Attaches to a server's tree: the root.
     pub fn attach(session: Ref<Session>, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
-        *session.tree.lock() = Bytes::new(aname)?;
-        File::introduce(op::TATTACH, session, afid, user, aname)
+        File::introduce(op::TATTACH, session, afid, strings(user, aname)?)
+    }
+
+    /// Attaches to a server that has taken the place of a session's: the root, for the same user and tree.
+    pub fn attach_again(old: &Session, portal: &Ref<Portal>) -> Result<File> {
+        let body = Bytes::new(&old.attached.lock())?;
+        File::introduce(op::TATTACH, Session::with(portal)?, NOFID, body)
     }
 
     /// Asks a server for an authentication file.
     pub fn auth(session: Ref<Session>, user: &[u8], aname: &[u8]) -> Result<File> {
-        File::introduce(op::TAUTH, session, NOFID, user, aname)
+        File::introduce(op::TAUTH, session, NOFID, strings(user, aname)?)
     }
 
     /// The requests that name a user instead of a file.
-    fn introduce(op: u8, session: Ref<Session>, afid: u32, user: &[u8], aname: &[u8]) -> Result<File> {
-        let mut body = Bytes::zeroed(user.len().saturating_add(aname.len()).saturating_add(4))?;
-        let end = body_string(&mut body, 0, user)?;
-        body_string(&mut body, end, aname)?;
+    fn introduce(op: u8, session: Ref<Session>, afid: u32, body: Bytes) -> Result<File> {
         let file = File::reserve(&session)?;
         let mut m = file.message(op);
         m.fid2 = afid;
         m.body = &body;
         let reply = session::call(&session, &mut m);
-        file.settle(reply)
+        let file = file.settle(reply)?;
+        if op == op::TATTACH {
+            session.root.store(file.qid.path, Ordering::Relaxed);
+            *session.attached.lock() = body;
+        }
+        Ok(file)
     }
 
     /// A file of a tree of the kernel, not open.

@@ -4,7 +4,7 @@
 //! order of search. A head is never changed: a bind puts a new one in its place, so that a walk that has one needs no
 //! lock while it asks servers.
 
-use super::{Chan, Place};
+use super::{Chan, File, Place};
 use crate::base::{List, Ref, Spin};
 use crate::msg::Result;
 use crate::session::Session;
@@ -88,6 +88,51 @@ impl Ns {
         let chains = self.chains.lock();
         let chain = chains.get(chain(session, qid.path))?;
         chain.iter().find(|h| is(h, session, qid)).cloned()
+    }
+
+    /// The head as it is good to walk from: elements of a server that is gone are attached anew if its service is
+    /// posted again, and stay as they are otherwise.
+    #[inline]
+    pub fn live(&self, head: Ref<Head>) -> Ref<Head> {
+        match head.union.iter().any(|m| m.place.file.session.gone()) {
+            true => self.renew(&head).unwrap_or(head),
+            false => head,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn renew(&self, old: &Ref<Head>) -> Result<Ref<Head>> {
+        let mut union = old.union.copy()?;
+        for m in union.iter_mut() {
+            let (was, file) = (m.place.clone(), &m.place.file);
+            let session = &file.session;
+            let is_root = file.qid.path == session.root.load(Ordering::Relaxed);
+            let Some(gone) = session.portal().filter(|p| p.closed() && is_root) else { continue };
+            let Some(portal) = crate::tree::successor(gone) else { continue };
+            let file = File::attach_again(session, &portal)?;
+            m.place = Ref::new(Place { file, path: was.path.copy()?, union: None })?;
+            if Ref::same(&m.with, &was) {
+                m.with = m.place.clone();
+            }
+            self.forget(&was.file.session);
+        }
+        let new = Ref::new(Head { on: old.on.clone(), union })?;
+        // Whoever was quicker has attached as well.
+        self.replace(&old.on, Some(old), Some(new.clone()))?;
+        Ok(new)
+    }
+
+    /// Takes out what is mounted on files of a server that is gone: no walk can find it any more.
+    fn forget(&self, gone: &Session) {
+        loop {
+            let head = self.chains.lock().iter_mut().find_map(|c| {
+                let at = c.iter().position(|h| core::ptr::eq::<Session>(&*h.on.file.session, gone))?;
+                c.swap_remove(at)
+            });
+            let Some(head) = head else { return };
+            head.on.file.session.mounts.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Puts a new head, or none, in the place of the one for the same file: false if that is not `was` any more, for

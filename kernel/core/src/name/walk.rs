@@ -146,7 +146,7 @@ fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> 
 pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
     let mut at = At::Root(root.clone());
     if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
-        at = At::Mounted(head);
+        at = At::Mounted(scope.ns.live(head));
     }
     let mut file = None;
     let mut done = 0usize;
@@ -170,7 +170,7 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
             }
             Step::Mount(n, head) => {
                 done = done.saturating_add(n);
-                at = At::Mounted(head);
+                at = At::Mounted(scope.ns.live(head));
                 if let Some(old) = file.take() {
                     let _ = old.clunk();
                 }

@@ -26,6 +26,7 @@ pub use mail::Mailbox;
 pub(crate) use mbox::end as end_mailbox;
 pub use pipe::pipe;
 pub use record::Entry;
+pub(crate) use srv::successor;
 pub use text::Text;
 
 use crate::base::{Ref, Spin};

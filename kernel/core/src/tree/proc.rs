@@ -112,9 +112,9 @@ fn mount(head: &Head, m: &Mount, t: &mut Text) -> Result<()> {
     }
     t.put(b" ")?.quoted(on)?;
     if root {
-        let tree = Bytes::new(&m.with.file.session.tree.lock())?;
-        if !tree.is_empty() {
-            t.put(b" ")?.quoted(&tree)?;
+        let attached = Bytes::new(&m.with.file.session.attached.lock())?;
+        if let Some(tree) = super::strings(&attached).nth(1).filter(|t| !t.is_empty()) {
+            t.put(b" ")?.quoted(tree)?;
         }
     }
     t.put(b"\n").map(drop)

@@ -5,6 +5,7 @@
 
 use super::{Entry, Text, Tree, command, here, wrote};
 use crate::base::{Bytes, List, Ref, Spin};
+use crate::call::Portal;
 use crate::msg::{Msg, Reply, Result};
 use crate::name::Chan;
 use crate::session::Session;
@@ -78,6 +79,15 @@ pub(crate) fn name_of(session: &Session, t: &mut Text) -> Result<()> {
     }
 }
 
+/// The portal that has taken the place of one that is gone: posted under the same name, by a process of the same user.
+pub(crate) fn successor(gone: &Portal) -> Option<Ref<Portal>> {
+    let name = Bytes::new(&gone.service.lock()).ok()?;
+    let chan = POSTS.lock().list.iter().find(|p| p.name == name)?.chan.clone()?;
+    let session = &chan.file.session;
+    let new = session.portal().filter(|p| session.is_handle() && !p.closed())?;
+    (*new.proc.user_name() == *gone.proc.user_name()).then(|| new.clone())
+}
+
 impl Tree for Board {
     fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
         if name == b".." {
@@ -134,12 +144,18 @@ impl Tree for Board {
         if chan.file.session.is_nowhere() {
             return Err(Error::Nowhere.into());
         }
-        let mut posts = POSTS.lock();
-        let post = posts.list.iter_mut().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
-        if post.chan.is_some() {
-            return Err(Error::Exclusive.into());
+        let name = {
+            let mut posts = POSTS.lock();
+            let post = posts.list.iter_mut().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
+            if post.chan.is_some() {
+                return Err(Error::Exclusive.into());
+            }
+            post.chan = Some(chan.clone());
+            Bytes::new(&post.name)?
+        };
+        if let Some(portal) = chan.file.session.portal().filter(|_| chan.file.session.is_handle()) {
+            *portal.service.lock() = name;
         }
-        post.chan = Some(chan);
         wrote(m)
     }
 
