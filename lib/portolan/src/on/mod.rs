@@ -33,6 +33,7 @@ macro_rules! program {
             if let Err(e) = $main() {
                 $crate::fail(&e);
             }
+            $crate::portal::after_main();
         }
     };
 }

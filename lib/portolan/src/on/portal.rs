@@ -8,6 +8,7 @@ use super::file::File;
 use crate::sys;
 use abi::file::{OCEXEC, OWRITE};
 pub use abi::portal::{Limits, WANT_FLUSH};
+use core::sync::atomic::{AtomicI32, Ordering};
 pub use rt::sys::PortalEntry;
 
 /// A portal, and so the right to make others and to wake its parked callers. It lives as long as its process.
@@ -38,12 +39,24 @@ impl Portal {
     }
 }
 
+/// The variable by which a supervisor says that it waits for this very process.
+pub const SUPERVISED: &str = "supervised";
+
+/// The portal of a supervised server, behind which its process stays when main has returned; -1 for none.
+static STAYS: AtomicI32 = AtomicI32::new(-1);
+
 /// Runs `serve` in a process of its own that stays when this one ends, and returns when `serve` has said that it is
 /// ready by returning its portal. What it returns as an error is returned here.
 ///
 /// The new process has copies of memory and descriptors; after `serve` has returned it only waits, while calls enter
-/// through the portal.
+/// through the portal. If a supervisor started this process ([`SUPERVISED`]) no other is made: `serve` runs here, and
+/// this process stays when its main returns.
 pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
+    let mark = crate::alloc::format!("#env/{SUPERVISED}");
+    if super::fs::remove(&mark).is_ok() {
+        STAYS.store(serve()?.0.into_fd(), Ordering::Relaxed);
+        return Ok(super::process::id());
+    }
     let [read, write] = check(sys::pipe())?;
     let (read, write) = (File::from_fd(read), File::from_fd(write));
     let pid = super::process::fork(abi::file::RFFDG | abi::file::RFNOWAIT)?;
@@ -66,6 +79,15 @@ pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
         Ok(pid)
     } else {
         Err(super::Error::new(core::str::from_utf8(&words).unwrap_or("?")))
+    }
+}
+
+/// What a program does when its main has returned: a supervised server stays.
+#[doc(hidden)]
+pub fn after_main() {
+    match STAYS.load(Ordering::Relaxed) {
+        -1 => {}
+        fd => stay(Portal(File::from_fd(fd))),
     }
 }
 

@@ -5,7 +5,8 @@ use crate::alloc::string::String;
 use crate::alloc::vec::Vec;
 use crate::sys;
 use abi::error::Error as Known;
-use abi::file::{RFENVG, RFFDG, RFPROC};
+use abi::file::{OCEXEC, OWRITE, RFCFDG, RFENVG, RFFDG, RFPROC};
+use abi::limit;
 use abi::sys::Str;
 
 /// This process's number.
@@ -29,10 +30,7 @@ pub fn exec<S: AsRef<[u8]>>(path: impl AsRef<[u8]>, args: &[S]) -> Error {
     if argv.try_reserve_exact(args.len()).is_err() {
         return Known::NoMemory.into();
     }
-    argv.extend(args.iter().map(|a| {
-        let a = a.as_ref();
-        Str { addr: a.as_ptr() as u64, len: a.len() as u64 }
-    }));
+    argv.extend(args.iter().map(|a| str_of(a.as_ref())));
     match check(sys::exec(path.as_ref(), &argv)) {
         Ok(()) => Known::BadExec.into(),
         Err(e) => e,
@@ -58,52 +56,181 @@ pub fn wait() -> Result<Ended> {
     Ok(Ended { pid, status: String::from(status) })
 }
 
-/// Starts a program with these descriptors as its standard input, output and error: the child's number.
+/// A program to be started, in the manner of std's: a path, arguments, descriptors, what is shared.
 ///
-/// What keeps the child from starting comes back as an error here: the child reports it through a pipe.
-pub fn spawn<S: AsRef<[u8]>>(path: impl AsRef<[u8]>, args: &[S], fds: [i32; 3]) -> Result<u32> {
-    let [read, write] = check(sys::pipe())?;
-    let (read, write) = (super::File::from_fd(read), super::File::from_fd(write));
-    let pid = fork(RFFDG | RFENVG)?;
-    if pid == 0 {
-        let e = child(path.as_ref(), args, fds, &write);
-        let _ = write.write_all(e.words().as_bytes());
-        sys::exits(b"exec failed");
-    }
-    drop(write);
-    // The pipe closes when exec succeeds, for it is opened close-on-exec by its number's absence in the new
-    // program: see `child`.
-    let words = read.read_all()?;
-    if words.is_empty() {
-        return Ok(pid);
-    }
-    let _ = wait_for(pid);
-    Err(Error::new(core::str::from_utf8(&words).unwrap_or("exec failed")))
+/// All memory is taken before the process divides, for in a program with threads another may hold the heap's lock then,
+/// and the child's copy of it would never be let go.
+#[derive(Clone, Debug)]
+pub struct Command {
+    path: Vec<u8>,
+    args: Vec<Vec<u8>>,
+    fds: [i32; 3],
+    flags: u32,
+    before: Option<fn()>,
 }
 
-fn child<S: AsRef<[u8]>>(path: &[u8], args: &[S], fds: [i32; 3], report: &super::File) -> Error {
-    let mut held = [0i32; 3];
-    for (h, fd) in held.iter_mut().zip(fds) {
-        match check(sys::dup(fd, -1)) {
-            Ok(n) => *h = n,
-            Err(e) => return e,
-        }
+impl Command {
+    /// The program at a path, with its path as the first argument and this process's three descriptors.
+    pub fn new(path: impl AsRef<[u8]>) -> Command {
+        let path = path.as_ref().to_vec();
+        let args = crate::alloc::vec![path.clone()];
+        Command { path, args, fds: [0, 1, 2], flags: RFFDG | RFENVG, before: None }
     }
+
+    /// Another argument.
+    pub fn arg(&mut self, arg: impl AsRef<[u8]>) -> &mut Command {
+        self.args.push(arg.as_ref().to_vec());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<S: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = S>) -> &mut Command {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_vec()));
+        self
+    }
+
+    /// The descriptor that becomes its standard input.
+    pub fn stdin(&mut self, fd: i32) -> &mut Command {
+        self.fds[0] = fd;
+        self
+    }
+
+    /// The descriptor that becomes its standard output.
+    pub fn stdout(&mut self, fd: i32) -> &mut Command {
+        self.fds[1] = fd;
+        self
+    }
+
+    /// The descriptor that becomes its standard error.
+    pub fn stderr(&mut self, fd: i32) -> &mut Command {
+        self.fds[2] = fd;
+        self
+    }
+
+    /// What it has apart from this process: the flags of [rfork](fork), instead of descriptors and environment.
+    /// With `RFCFDG` it gets no descriptors, and what keeps it from starting is its exit status.
+    pub fn flags(&mut self, flags: u32) -> &mut Command {
+        self.flags = flags;
+        self
+    }
+
+    /// A function to run in the child before the program: it may make system calls, but not allocate.
+    pub fn before(&mut self, f: fn()) -> &mut Command {
+        self.before = Some(f);
+        self
+    }
+
+    /// Starts it. What keeps it from starting is returned: the child tells it through a pipe.
+    pub fn spawn(&self) -> Result<Child> {
+        let argv: Vec<Str> = self.args.iter().map(|a| str_of(a)).collect();
+        if self.flags & RFCFDG != 0 {
+            let pid = fork(self.flags)?;
+            if pid == 0 {
+                self.exec(&argv);
+                exit_with_error()
+            }
+            return Ok(Child { pid });
+        }
+        let [read, write] = check(sys::pipe())?;
+        let (read, write) = (super::File::from_fd(read), super::File::from_fd(write));
+        // Opened again through #dup with OCEXEC it closes when the program has started.
+        let again = crate::alloc::format!("#dup/{}", write.fd());
+        let pid = fork(self.flags)?;
+        if pid == 0 {
+            if let Some(report) = sys::open(again.as_bytes(), OWRITE | OCEXEC) {
+                let _ = sys::close(write.fd());
+                if place(self.fds) {
+                    self.exec(&argv);
+                }
+                let mut buf = [0; limit::ERROR + 2];
+                let _ = sys::pwrite(report, last_error(&mut buf), -1);
+            }
+            exit_with_error()
+        }
+        drop(write);
+        let words = read.read_all()?;
+        if words.is_empty() {
+            return Ok(Child { pid });
+        }
+        let _ = wait_for(pid);
+        Err(Error::new(core::str::from_utf8(&words).unwrap_or("exec failed")))
+    }
+
+    /// Starts it and waits for its end.
+    pub fn status(&self) -> Result<Ended> {
+        self.spawn()?.wait()
+    }
+
+    /// In the child; returns on failure.
+    fn exec(&self, argv: &[Str]) {
+        if let Some(f) = self.before {
+            f();
+        }
+        let _ = sys::exec(&self.path, argv);
+    }
+}
+
+/// A child that runs a [`Command`]. Dropping it leaves it running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// Its number.
+    pub pid: u32,
+}
+
+impl Child {
+    /// Waits for its end, forgetting other children that end before it.
+    pub fn wait(self) -> Result<Ended> {
+        wait_for(self.pid)
+    }
+
+    /// Ends it, whatever it does.
+    pub fn kill(self) -> Result<()> {
+        kill(self.pid)
+    }
+}
+
+/// Ends a process, whatever it does.
+pub fn kill(pid: u32) -> Result<()> {
+    super::File::open(crate::alloc::format!("#proc/{pid}/ctl"), OWRITE)?.write_all(b"kill")
+}
+
+fn str_of(a: &[u8]) -> Str {
+    Str { addr: a.as_ptr() as u64, len: a.len() as u64 }
+}
+
+/// The words of the last failure, without allocating.
+fn last_error(buf: &mut [u8; limit::ERROR + 2]) -> &[u8] {
+    let n = sys::errstr(buf).unwrap_or(0).min(limit::ERROR);
+    &buf[2..2 + n]
+}
+
+fn exit_with_error() -> ! {
+    let mut buf = [0; limit::ERROR + 2];
+    sys::exits(last_error(&mut buf))
+}
+
+/// Makes these descriptors 0, 1 and 2.
+fn place(fds: [i32; 3]) -> bool {
+    let held = fds.map(|fd| sys::dup(fd, -1));
     for (i, h) in held.into_iter().enumerate() {
-        if let Err(e) = check(sys::dup(h, i as i32)) {
-            return e;
+        let Some(h) = h else { return false };
+        if sys::dup(h, i as i32).is_none() {
+            return false;
         }
-        let _ = sys::close(h);
+        if h > 2 {
+            let _ = sys::close(h);
+        }
     }
-    // A descriptor opened again through #d with OCEXEC closes at exec.
-    let again = crate::alloc::format!("#dup/{}", report.fd());
-    if let Ok(f) = super::File::open(again, abi::file::OWRITE | abi::file::OCEXEC) {
-        let _ = sys::close(report.fd());
-        let e = exec(path, args);
-        let _ = f.write_all(e.words().as_bytes());
-        sys::exits(b"exec failed");
-    }
-    exec(path, args)
+    true
+}
+
+/// Starts a program with these descriptors as its standard input, output and error: the child's number.
+pub fn spawn<S: AsRef<[u8]>>(path: impl AsRef<[u8]>, args: &[S], fds: [i32; 3]) -> Result<u32> {
+    let mut command = Command::new(path);
+    command.args.clear();
+    command.args(args);
+    command.fds = fds;
+    command.spawn().map(|child| child.pid)
 }
 
 /// Waits for one child, forgetting others that end before it.

@@ -4,76 +4,127 @@
 use super::error::{Result, check};
 use crate::alloc::boxed::Box;
 use crate::sys;
+use abi::error::Error as Known;
 use abi::file::RFNOWAIT;
+use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicI32;
 
-/// Bytes of a thread's stack.
+/// Bytes of a thread's stack, unless [`Builder::stack`] says otherwise.
 pub const STACK: usize = 64 << 10;
+/// Bytes of stack that do for a thread which only makes system calls; in a server every page of it is wired.
+pub const SMALL: usize = 16 << 10;
 
-struct Start<F> {
-    run: F,
-    done: *const AtomicI32,
+/// What the thread and its handle share; it lives as long as both.
+struct Packet<T> {
+    /// Written by the thread before `done`.
+    result: UnsafeCell<Option<T>>,
+    /// Released at the thread's end.
+    done: AtomicI32,
 }
 
-/// A thread that was started. Dropping it without [`Thread::join`] leaves the thread running
+struct Start<F, T> {
+    run: F,
+    packet: *const Packet<T>,
+}
+
+/// A thread that was started. Dropping it without [`JoinHandle::join`] leaves the thread running
 /// and its stack attached for good.
 #[derive(Debug)]
-pub struct Thread {
+pub struct JoinHandle<T> {
     pid: u32,
     stack: u64,
-    /// Released at the thread's end. None once joined.
-    done: Option<Box<AtomicI32>>,
+    len: usize,
+    /// Null once joined.
+    packet: *mut Packet<T>,
 }
 
-/// Runs a function in a thread of its own.
-pub fn spawn<F: FnOnce() + Send + 'static>(run: F) -> Result<Thread> {
-    let stack = check(sys::segattach(0, -1, 0, 0, STACK))?;
-    let done = Box::new(AtomicI32::new(0));
-    let start = Box::into_raw(Box::new(Start { run, done: &raw const *done }));
-    extern "C" fn enter<F: FnOnce()>(arg: usize) -> *const AtomicI32 {
-        // SAFETY: `arg` is the box that `spawn` gave away for this thread alone.
-        let start = unsafe { Box::from_raw(arg as *mut Start<F>) };
-        let Start { run, done } = *start;
-        run();
-        done
+// SAFETY: the handle reads the result only after the thread has released `done`, so the value goes from one thread to
+// the other, which `T: Send` allows.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+
+/// How a thread is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Builder {
+    stack: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
     }
-    let top = (stack + STACK as u64) as *mut u8;
-    // SAFETY: the stack is fresh and page-aligned, and stays attached until `join` has seen the thread's end.
-    let pid = unsafe { sys::rfork_thread(RFNOWAIT, top, enter::<F>, start as usize) };
-    match check(pid) {
-        Ok(pid) => Ok(Thread { pid, stack, done: Some(done) }),
-        Err(e) => {
-            // SAFETY: nobody took the box or the stack.
+}
+
+impl Builder {
+    /// A thread like all others.
+    pub const fn new() -> Builder {
+        Builder { stack: STACK }
+    }
+
+    /// With a stack of so many bytes, rounded up to whole pages.
+    pub const fn stack(self, bytes: usize) -> Builder {
+        Builder { stack: bytes.next_multiple_of(abi::limit::PAGE) }
+    }
+
+    /// Starts it.
+    pub fn spawn<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        self,
+        run: F,
+    ) -> Result<JoinHandle<T>> {
+        extern "C" fn enter<F: FnOnce() -> T, T>(arg: usize) -> *const AtomicI32 {
+            // SAFETY: `arg` is the box that `spawn` gave away for this thread alone.
+            let Start { run, packet } = *unsafe { Box::from_raw(arg as *mut Start<F, T>) };
+            let result = run();
+            // SAFETY: the handle keeps the packet until it has acquired `done`, and does not look at it before.
             unsafe {
-                drop(Box::from_raw(start));
-                let _ = sys::segdetach(stack, STACK);
+                *(*packet).result.get() = Some(result);
+                &raw const (*packet).done
             }
-            Err(e)
+        }
+        let stack = check(sys::segattach(0, -1, 0, 0, self.stack))?;
+        let packet = Packet { result: UnsafeCell::new(None), done: AtomicI32::new(0) };
+        let packet = Box::into_raw(Box::new(packet));
+        let start = Box::into_raw(Box::new(Start { run, packet: packet.cast_const() }));
+        let top = (stack + self.stack as u64) as *mut u8;
+        // SAFETY: the stack is fresh and page-aligned, and stays attached until `join` has seen the thread's end.
+        let pid = unsafe { sys::rfork_thread(RFNOWAIT, top, enter::<F, T>, start as usize) };
+        match check(pid) {
+            Ok(pid) => Ok(JoinHandle { pid, stack, len: self.stack, packet }),
+            Err(e) => {
+                // SAFETY: nobody took the boxes or the stack.
+                unsafe {
+                    drop(Box::from_raw(start));
+                    drop(Box::from_raw(packet));
+                    let _ = sys::segdetach(stack, self.stack);
+                }
+                Err(e)
+            }
         }
     }
 }
 
-impl Thread {
+/// Runs a function in a thread of its own.
+pub fn spawn<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(run: F) -> Result<JoinHandle<T>> {
+    Builder::new().spawn(run)
+}
+
+impl<T> JoinHandle<T> {
     /// The thread's process number.
     pub fn id(&self) -> u32 {
         self.pid
     }
 
-    /// Waits until the function has returned, and takes its stack away.
-    pub fn join(mut self) -> Result<()> {
-        let Some(done) = self.done.take() else { return Ok(()) };
+    /// Waits until the function has returned, and takes its stack away. A thread that ends otherwise, by a panic or a
+    /// note, never returns, and neither does this.
+    pub fn join(mut self) -> Result<T> {
+        let packet = core::mem::replace(&mut self.packet, core::ptr::null_mut());
+        // SAFETY: the thread writes to it until it releases `done`; until then only `done` is used here.
+        let done = unsafe { &(*packet).done };
         // A note may interrupt the wait; the thread's end is still to come.
-        while sys::semacquire(&done, -1) != Some(1) {}
-        // SAFETY: the thread has released `done`, after which it does not touch its stack.
-        check(unsafe { sys::segdetach(self.stack, STACK) })
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        // The thread still writes to it: it lives on, with the stack.
-        if let Some(done) = self.done.take() {
-            Box::leak(done);
-        }
+        while sys::semacquire(done, -1) != Some(1) {}
+        // SAFETY: the thread has released `done`, after which it touches neither the packet nor its stack.
+        let packet = unsafe { Box::from_raw(packet) };
+        // SAFETY: as above; nothing refers to the stack.
+        check(unsafe { sys::segdetach(self.stack, self.len) })?;
+        packet.result.into_inner().ok_or(Known::Died.into())
     }
 }
