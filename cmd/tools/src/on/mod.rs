@@ -4,6 +4,7 @@ mod files;
 mod mail;
 mod names;
 mod procs;
+mod svc;
 mod text;
 mod trace;
 
@@ -51,6 +52,12 @@ const COMMANDS: &[Command] = &[
     ),
     Command("send", "[-r] PID [WORD ...]", "send a message to a process (-r print its reply)", mail::send),
     Command("sleep", "SECONDS", "wait; fractions are allowed", procs::sleep),
+    Command(
+        "svc",
+        "[list] | start|stop|restart NAME",
+        "show the services that init supervises, or steer one",
+        svc::svc,
+    ),
     Command(
         "trace",
         "[-c] CMD [ARG ...]",

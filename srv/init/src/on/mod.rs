@@ -1,15 +1,16 @@
 //! What the first program does, in order: names, the archive's server, services, the shell.
 
+mod control;
 mod initfs;
+mod supervise;
 
-use init::services::{self, Service};
-use portolan::abi::file::{
-    MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OWRITE, RFENVG, RFFDG, RFNOTEG, RFREND,
-};
+use init::services;
+use portolan::abi::file::{MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OWRITE, RFFDG, RFNOTEG, RFREND};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::{Error, File, Result, fs, portal, process, sys};
+use supervise::Supervised;
 
 /// Says something on the machine's log.
 fn log(text: &str) {
@@ -33,23 +34,21 @@ fn names() -> Result<()> {
     fs::bind("/boot/lib", "/lib", MBEFORE)
 }
 
-/// Starts a service and mounts it where the table says. It shares the namespace, so that what it mounts is seen.
-fn start(s: &Service) -> Result<()> {
-    let program = s.command.first().map_or("", String::as_str);
-    let pid = process::fork(RFFDG | RFENVG | RFNOTEG | RFREND)?;
-    if pid == 0 {
-        let e = process::exec(program, &s.command);
-        sys::exits(format!("{program}: {e}").as_bytes());
+/// Starts the table's services in its order, each when the one before it stands, and the file by which they are steered.
+fn start_services() -> Result<()> {
+    let table = fs::read("/lib/services")?;
+    let table = String::from_utf8_lossy(&table).into_owned();
+    let services = services::parse(&table)
+        .map_err(|bad| Error::new(&format!("/lib/services: line {} is no service", bad.0)))?;
+    let all: Vec<Supervised> = services.into_iter().map(Supervised::new).collect();
+    let all: &'static [Supervised] = all.leak();
+    for s in all {
+        s.begin()?;
+        supervise::report(s);
     }
-    let end = process::wait_for(pid)?;
-    if !end.status.is_empty() {
-        return Err(Error::new(&end.status));
-    }
-    if let Some(dir) = &s.mount {
-        let server = File::open(format!("/srv/{}", s.name), ORDWR)?;
-        fs::mount(&server, dir, MAFTER, "")?;
-    }
-    Ok(())
+    supervise::watch(all)?;
+    let portal = control::serve(all)?;
+    fs::mount(portal.file(), "/dev", MAFTER, "")
 }
 
 /// Does the kernel's command line have this word?
@@ -103,15 +102,7 @@ fn power(command: &str) -> Result<()> {
 /// The whole of it. An error here stops the machine: without init there is nothing.
 fn all() -> Result<()> {
     names()?;
-    let table = fs::read("/lib/services")?;
-    let table = String::from_utf8_lossy(&table).into_owned();
-    let services: Vec<Service> = services::parse(&table)
-        .map_err(|bad| Error::new(&format!("/lib/services: line {} is no service", bad.0)))?;
-    for s in &services {
-        if let Err(e) = start(s) {
-            log(&format!("init: {}: {e}\n", s.name));
-        }
-    }
+    start_services()?;
     if has_word("script") {
         File::open("/dev/consctl", OWRITE)?.write_all(b"transparent")?;
         terminal("/dev/conserr")?;
