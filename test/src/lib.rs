@@ -40,6 +40,7 @@ mod s31_terminal;
 mod s40_rc;
 mod s46_portal;
 mod s50_readme;
+mod s70_supervise;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s40_rc", 900, s40_rc::run),
     short("s46_portal", 120, s46_portal::run),
     short("s50_readme", 300, s50_readme::run),
+    short("s70_supervise", 300, s70_supervise::run),
 ];
 
 /// What the harness is tested with; never part of a run.
