@@ -8,6 +8,7 @@ use con9::link::{Address, Target};
 use con9::run::Options;
 use con9::suite::{self, Outcome};
 use con9::word::Vars;
+use net9::{Limits, Listener, Service};
 
 use crate::con9_memory::Memory;
 use crate::ctx::{self, Ctx, Failure, Proc, ensure};
@@ -51,8 +52,12 @@ fn all_but(title: &str, target: &dyn Target) -> Result<Vec<Outcome>, Failure> {
     for file in &mut files {
         file.cases.retain(|case| case.title != title);
     }
+    without_fault(&files, target)
+}
+
+fn without_fault(files: &[suite::File], target: &dyn Target) -> Result<Vec<Outcome>, Failure> {
     let options = Options { timeout: Duration::from_secs(60), trace: false, vars: Vars::new() };
-    let outcomes = suite::run(&files, target, &options, |outcome| println!("{outcome}"));
+    let outcomes = suite::run(files, target, &options, |outcome| println!("{outcome}"));
     let faults: Vec<&str> = outcomes.iter().filter(|o| o.result.is_err()).map(|o| o.name.as_str()).collect();
     ensure(faults.is_empty(), || format!("{} of {}: {}", faults.len(), outcomes.len(), faults.join("; ")))?;
     Ok(outcomes)
@@ -71,4 +76,17 @@ pub(crate) fn same_as_in_memory_but(title: &str, target: &dyn Target) -> ctx::Ou
     let difference = here_said.lines().zip(there_said.lines()).find(|(a, b)| a != b);
     ensure(here_said == there_said, || format!("answers differ from those in memory: {difference:?}"))?;
     Ok(format!("{} passed, {} answers as in memory", here.len(), here_said.lines().count() - here.len()))
+}
+
+/// Runs the transcripts of a folder on a server that was made for them, which listens in this process.
+pub(crate) fn on_server<S: serve::Server + 'static>(ctx: &Ctx, server: S, transcripts: &str) -> ctx::Outcome {
+    let socket = ctx.scratch().join("socket");
+    let listener = Listener::bind(&format!("unix!{}", socket.display()).parse()?)?;
+    let service = Service::new(server, Limits::default());
+    let waker = service.clone();
+    std::thread::spawn(move || waker.wake_waiters());
+    std::thread::spawn(move || service.listen(&listener));
+    let files = suite::read(&[folder().join(transcripts)])?;
+    let outcomes = without_fault(&files, &Address::Unix(socket.display().to_string()))?;
+    Ok(format!("{} passed", outcomes.len()))
 }

@@ -4,17 +4,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use abi::file::Qid;
-use con9::run::Options;
-use con9::suite;
-use con9::word::Vars;
-use net9::{Limits, Listener, Service};
 use serve::{Ctx as From, Mode, Opened, Queue, Result, Server, Sink, Source};
 
-use crate::con9_cases::folder;
-use crate::ctx::{Ctx, Outcome, ensure};
+use crate::con9_cases;
+use crate::ctx::{Ctx, Outcome};
 
 /// What was written and not yet read. The queue is woken after every write.
 struct Gate {
@@ -67,19 +62,5 @@ impl Server for Gates {
 }
 
 pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
-    let socket = ctx.scratch().join("socket");
-    let address: net9::Address = format!("unix!{}", socket.display()).parse()?;
-    let listener = Listener::bind(&address)?;
-    let service = Service::new(Gates::default(), Limits::default());
-    let waker = service.clone();
-    std::thread::spawn(move || waker.wake_waiters());
-    std::thread::spawn(move || service.listen(&listener));
-
-    let files = suite::read(&[folder().join("gate")])?;
-    let options = Options { timeout: Duration::from_secs(60), trace: false, vars: Vars::new() };
-    let to = con9::link::Address::Unix(socket.display().to_string());
-    let outcomes = suite::run(&files, &to, &options, |outcome| println!("{outcome}"));
-    let faults: Vec<&str> = outcomes.iter().filter(|o| o.result.is_err()).map(|o| o.name.as_str()).collect();
-    ensure(faults.is_empty(), || faults.join("; "))?;
-    Ok(format!("{} passed", outcomes.len()))
+    con9_cases::on_server(ctx, Gates::default(), "gate")
 }

@@ -16,6 +16,7 @@ mod host_client_u;
 mod host_codec_cost;
 mod host_codec_pyroute2;
 mod host_codec_tshark;
+mod host_con9_auth;
 mod host_con9_foreign;
 mod host_con9_gate;
 mod host_con9_memory;
@@ -52,6 +53,7 @@ const SCENARIOS: &[Scenario] = &[
     short("host_codec_cost", 300, host_codec_cost::run),
     short("host_codec_pyroute2", 300, host_codec_pyroute2::run),
     short("host_codec_tshark", 120, host_codec_tshark::run),
+    short("host_con9_auth", 120, host_con9_auth::run),
     short("host_con9_foreign", 600, host_con9_foreign::run),
     short("host_con9_gate", 120, host_con9_gate::run),
     short("host_con9_memory", 120, host_con9_memory::run),
