@@ -9,11 +9,18 @@ use abi::file::{QTDIR, QTFILE, Qid};
 /// The tree.
 pub(crate) struct Root;
 
-/// The files of the root, by qid.path from 1.
-const NAMES: &[&str] =
-    &["archive", "bin", "boot", "cmdline", "dev", "env", "fd", "lib", "mnt", "n", "proc", "srv", "tmp"];
+/// The files, by qid.path from 1; the last is in `n`, the others in the root.
+const NAMES: &[&str] = &[
+    "archive", "bin", "boot", "cmdline", "dev", "env", "fd", "lib", "mnt", "n", "proc", "srv", "tmp", "host",
+];
 const ARCHIVE: u64 = 1;
 const CMDLINE: u64 = 4;
+const N: u64 = 10;
+const HOST: u64 = 14;
+
+fn parent(path: u64) -> u64 {
+    if path == HOST { N } else { 0 }
+}
 
 fn name(path: u64) -> Option<&'static str> {
     NAMES.get(usize::try_from(path.checked_sub(1)?).ok()?).copied()
@@ -27,10 +34,11 @@ fn qid(path: u64) -> Qid {
 impl Tree for Root {
     fn walk(&self, dir: Qid, wanted: &[u8]) -> Result<Qid> {
         if wanted == b".." {
-            return Ok(qid(0));
+            return Ok(qid(parent(dir.path)));
         }
-        let i = NAMES.iter().position(|n| dir.path == 0 && n.as_bytes() == wanted).ok_or(Error::NotExist)?;
-        Ok(qid(u64::try_from(i).unwrap_or(0).saturating_add(1)))
+        let i = NAMES.iter().position(|n| n.as_bytes() == wanted).ok_or(Error::NotExist)?;
+        let path = u64::try_from(i).unwrap_or(0).saturating_add(1);
+        if parent(path) == dir.path { Ok(qid(path)) } else { Err(Error::NotExist.into()) }
     }
 
     fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
@@ -45,8 +53,8 @@ impl Tree for Root {
     }
 
     fn list(&self, dir: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
-        let path = at.saturating_add(1);
-        Ok((dir.path == 0 && name(path).is_some()).then(|| (qid(path), path)))
+        let mut rest = at.saturating_add(1)..=HOST;
+        Ok(rest.find(|&path| parent(path) == dir.path).map(|path| (qid(path), path)))
     }
 
     fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
