@@ -31,6 +31,13 @@ impl Archive {
         self.entries.insert(trimmed(path), Entry::File { mode, data });
     }
 
+    /// Adds to the end of a file, if it is there.
+    pub fn append(&mut self, path: &str, more: &[u8]) {
+        if let Some(Entry::File { data, .. }) = self.entries.get_mut(&trimmed(path)) {
+            data.extend(more);
+        }
+    }
+
     /// Adds a folder, and those above it.
     pub fn folder(&mut self, path: &str) {
         self.folders_above(path);

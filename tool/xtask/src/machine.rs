@@ -32,6 +32,10 @@ pub struct Options {
     pub accel: String,
     /// Count instructions: the time-stamp counter then counts them.
     pub icount: bool,
+    /// QEMU's machine: microvm, or q35 with PCI.
+    pub machine: String,
+    /// A folder of the host's for /n/host, and whether it may only be read.
+    pub share: Option<(PathBuf, bool)>,
     /// Words for the kernel's command line.
     pub words: Vec<String>,
     /// More words for QEMU's.
@@ -49,6 +53,8 @@ impl Default for Options {
             kernel_log: false,
             accel,
             icount: false,
+            machine: "microvm".into(),
+            share: None,
             words: vec![],
             qemu: vec![],
         }
@@ -312,31 +318,33 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
     let accel = if options.icount { "tcg,thread=single" } else { options.accel.as_str() };
     // One model for every count of instructions; otherwise all that the accelerator has.
     let cpu = if options.icount { "qemu64" } else { "max" };
-    let socket = |name: &str| format!("socket,id={name},path={}", sockets.join(name).display());
-    command
-        .args([
-            "-M",
-            "microvm,x-option-roms=off",
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-            "-display",
-            "none",
-        ])
-        .args([
-            "-accel",
-            accel,
-            "-cpu",
-            cpu,
-            "-smp",
-            &options.cpus.to_string(),
-            "-m",
-            &options.memory.to_string(),
-        ])
-        .args(["-chardev", "stdio,id=terminal,signal=off", "-serial", "chardev:terminal"])
-        .args(["-chardev", &socket("errors"), "-device", "isa-debugcon,chardev=errors,iobase=0xe8"])
-        .args(["-chardev", &socket("log"), "-device", "isa-debugcon,chardev=log,iobase=0xe9"])
-        .args(["-device", "isa-debug-exit,iobase=0xf4", "-append", &words]);
+    let (cpus, memory) = (options.cpus, options.memory);
+    // Without ACPI a microvm tells its devices on the kernel's command line.
+    let (machine, bus) = match options.machine.as_str() {
+        "microvm" => ("microvm,x-option-roms=off,acpi=off", "device"),
+        other => (other, "pci"),
+    };
+    // Memory is the host's only when it is touched, so a large machine runs on a small host.
+    let fixed = format!(
+        "-M {machine},memory-backend=ram -object memory-backend-ram,id=ram,size={memory}M,reserve=off -m {memory} \
+         -nodefaults -no-user-config -no-reboot -display none -accel {accel} -cpu {cpu} -smp {cpus} \
+         -global virtio-mmio.force-legacy=false -device virtio-rng-{bus} \
+         -chardev stdio,id=terminal,signal=off -serial chardev:terminal \
+         -device isa-debugcon,chardev=errors,iobase=0xe8 -device isa-debugcon,chardev=log,iobase=0xe9 \
+         -device isa-debug-exit,iobase=0xf4"
+    );
+    command.args(fixed.split(' ')).args(["-append", &words]);
+    for name in ["errors", "log"] {
+        command.args(["-chardev", &format!("socket,id={name},path={}", sockets.join(name).display())]);
+    }
+    if let Some((dir, read_only)) = &options.share {
+        let path = dir.to_string_lossy().replace(',', ",,");
+        let readonly = if *read_only { "on" } else { "off" };
+        let fs =
+            format!("local,id=share,security_model=none,multidevs=remap,readonly={readonly},path={path}");
+        let device = format!("virtio-9p-{bus},fsdev=share,mount_tag=host");
+        command.args(["-fsdev", &fs, "-device", &device]);
+    }
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(archive);
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
@@ -344,7 +352,6 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
     if options.gdb {
         command.args(["-s", "-S"]);
     }
-    command.args(&options.qemu);
 }
 
 /// Randomness for the kernel: many emulated CPUs have none.

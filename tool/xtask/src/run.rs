@@ -1,12 +1,13 @@
 //! `cargo xtask run`: the ordinary machine on your terminal, or a script in it.
 
+use crate::cpio::Archive;
 use crate::image;
 use crate::machine::{self, End, Ended, Options, Streams};
 use crate::target;
 use crate::tell::Done;
 use crate::term::{Keys, Raw};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The part of the help that is about this command.
@@ -19,7 +20,9 @@ pub const HELP: &str = "\
            --timeout S    give up after so many seconds (with -c: 120)
            --gdb          wait for a debugger at port 1234
            --kernel-log   show the kernel's log on stderr
-           --accel NAME   QEMU's accelerator: tcg, kvm, hvf (tcg)";
+           --accel NAME   QEMU's accelerator: tcg, kvm, hvf (tcg)
+           --machine NAME QEMU's machine: microvm, or q35 with PCI (microvm)
+           --share DIR    a folder of yours at /n/host; --share-ro DIR may only be read there";
 
 /// What to do.
 struct Asked {
@@ -49,6 +52,10 @@ fn asked(words: &[String]) -> Done<Asked> {
             "--gdb" => asked.options.gdb = true,
             "--kernel-log" => asked.options.kernel_log = true,
             "--accel" => asked.options.accel = value()?,
+            "--machine" => asked.options.machine = value()?,
+            "--share" | "--share-ro" => {
+                asked.options.share = Some((folder(&value()?)?, word == "--share-ro"))
+            }
             other => return Err(format!("unknown option {other}\n{HELP}")),
         }
     }
@@ -56,6 +63,24 @@ fn asked(words: &[String]) -> Done<Asked> {
         asked.options.timeout = Some(Duration::from_secs(SCRIPT_SECONDS));
     }
     Ok(asked)
+}
+
+/// A folder that is to be shared, by its full path.
+fn folder(name: &str) -> Done<PathBuf> {
+    match std::fs::canonicalize(name) {
+        Ok(dir) if dir.is_dir() => Ok(dir),
+        Ok(_) => Err(format!("{name}: not a folder; share the one that it is in")),
+        Err(e) => Err(format!("{name}: can't be shared: {e}")),
+    }
+}
+
+/// The archive of the machine, which says in its table of services what the options want.
+fn archive(options: &Options) -> Done<Archive> {
+    let mut archive = image::ordinary()?;
+    if options.share.is_some() {
+        archive.append("lib/services", b"host - /bin/hostfs /n/host\n");
+    }
+    Ok(archive)
 }
 
 /// The command; returns the status to exit with.
@@ -87,7 +112,7 @@ pub fn script_in_machine(
     output: Box<dyn Write + Send>,
     errors: Box<dyn Write + Send>,
 ) -> Done<Ended> {
-    let mut archive = image::ordinary()?;
+    let mut archive = archive(options)?;
     archive.file("script", 0o644, script.as_bytes().to_vec());
     let file = target().join(format!("boot-{}.cpio", std::process::id()));
     std::fs::write(&file, archive.bytes()).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -106,9 +131,8 @@ pub fn script_in_machine(
 }
 
 fn interactive(options: &Options, kernel: &Path) -> Done<u8> {
-    let archive = target().join("boot.cpio");
-    std::fs::write(&archive, image::ordinary()?.bytes())
-        .map_err(|e| format!("{}: {e}", archive.display()))?;
+    let file = target().join("boot.cpio");
+    std::fs::write(&file, archive(options)?.bytes()).map_err(|e| format!("{}: {e}", file.display()))?;
     let size = crate::size::loaded(kernel)?;
     let raw = Raw::enter()?;
     let mut keys = Keys::default();
@@ -124,8 +148,7 @@ fn interactive(options: &Options, kernel: &Path) -> Done<u8> {
     });
     let ready = Box::new(move |time: Duration, log: &str| banner(time, size, log));
     let (output, errors) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-    let ended =
-        machine::run(options, kernel, &archive, Streams { input, output, errors, script: false, ready });
+    let ended = machine::run(options, kernel, &file, Streams { input, output, errors, script: false, ready });
     drop(raw);
     let ended = ended?;
     println!();
