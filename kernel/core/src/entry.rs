@@ -72,33 +72,26 @@ impl Fault {
     }
 }
 
-/// What makes [`deliver`] necessary.
-const OUT: u8 = KILL | NOTE | STOP | AFTER | REAP | MOVE;
-
 /// A system call.
-#[inline]
+#[inline(always)]
 pub fn syscall(number: u64, args: [u64; 6]) -> Outcome {
-    let me = current();
-    let value = match syscall::dispatch(me, number, args) {
-        Ok(value) => value,
-        Err(fail) => failed(me, fail),
-    };
+    let value = syscall::dispatch(current(), number, args);
     Outcome { value, pending: u64::from(pending()) }
 }
 
+/// What a system call that failed returns; its words are then in the error string.
 #[cold]
-fn failed(me: &Thread, fail: Fail) -> u64 {
+#[inline(never)]
+pub(crate) fn failed(me: &Thread, fail: Fail) -> u64 {
     me.set_fail(fail);
     u64::MAX
 }
 
 /// Has [`deliver`] something to do before this thread goes on at user level?
-#[inline]
+#[inline(always)]
 pub fn pending() -> bool {
     let me = current();
-    // A handler does not take its server's notes: only its end concerns it.
-    let bits = if me.act.is_some() { KILL } else { OUT };
-    me.pending.load(Ordering::Relaxed) & bits != 0 || sched::wanted()
+    (me.pending.load(Ordering::Relaxed) & me.out != 0) | sched::wanted()
 }
 
 /// On the way out with the program's registers: what a system call left to do, death, stopping, notes, other threads.

@@ -81,6 +81,10 @@ unsafe extern "Rust" {
     pub safe fn cpu() -> usize;
     /// How many CPUs run.
     pub safe fn cpus() -> usize;
+    /// What [`set_local`] was last given on this CPU; null before.
+    pub safe fn local() -> *const ();
+    /// Names the scheduler's block of this CPU.
+    pub safe fn set_local(at: *const ());
     /// Nanoseconds since boot; never goes back, the same on every CPU within a microsecond.
     pub safe fn now() -> u64;
     /// Nanoseconds from 1970 to boot.

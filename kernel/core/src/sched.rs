@@ -108,15 +108,21 @@ fn cpu(number: usize) -> &'static Cpu {
     &ALL[number & (CPUS - 1)]
 }
 
-#[inline]
+/// A CPU's block, for the machine to keep at hand.
+pub(crate) fn block(number: usize) -> *const () {
+    ptr::from_ref(cpu(number)).cast()
+}
+
+#[inline(always)]
 fn here() -> &'static Cpu {
-    cpu(machine::cpu())
+    // SAFETY: `start` names the block before anything else of the kernel asks; it is a static's.
+    unsafe { &*machine::local().cast() }
 }
 
 const _: () = assert!(CPUS.is_power_of_two());
 
 /// The thread whose kernel stack this is.
-#[inline]
+#[inline(always)]
 pub fn current<'a>() -> &'a Thread {
     // SAFETY: boot has set it before anything else of the kernel runs. The CPU's reference moves with the kernel
     // stack that code runs on: into `previous`, a run queue or a chain of calls, but it is not dropped before the
@@ -126,7 +132,7 @@ pub fn current<'a>() -> &'a Thread {
 
 /// Has this CPU's scheduler begun? Only then is there a current thread.
 pub(crate) fn started() -> bool {
-    !here().current.load(Ordering::Relaxed).is_null()
+    !machine::local().is_null() && !here().current.load(Ordering::Relaxed).is_null()
 }
 
 /// A reference to the thread whose kernel stack this is.
@@ -144,7 +150,7 @@ pub(crate) fn again(thread: &Thread) -> Ref<Thread> {
 
 /// Makes another thread the current one of this CPU without switching contexts: for the two halves of a portal call,
 /// which the machine then goes through. The reference to the one that was current comes back.
-#[inline]
+#[inline(always)]
 pub(crate) fn become_current(next: Ref<Thread>) -> Ref<Thread> {
     let me = here();
     me.priority.store(next.priority(), Ordering::Relaxed);
@@ -198,6 +204,7 @@ pub(crate) fn kernel_thread() -> Result<Ref<Thread>> {
 /// [`run_idle`].
 pub(crate) fn start(number: usize) -> Result<()> {
     let me = cpu(number);
+    machine::set_local(block(number));
     let idle = kernel_thread()?;
     idle.run.lock().state = State::Running;
     idle.held.store(ON_CPU | PINNED, Ordering::Relaxed);
@@ -375,7 +382,7 @@ fn is_idle(me: &Cpu, t: &Thread) -> bool {
 }
 
 /// What a context does first when it is switched to: lets go of the thread that ran before.
-#[inline]
+#[inline(always)]
 pub(crate) fn arrive() {
     let me = here();
     let previous = me.previous.load(Ordering::Relaxed);
@@ -504,7 +511,7 @@ pub(crate) fn poked() {
 }
 
 /// On the way out of the kernel: is another thread to run?
-#[inline]
+#[inline(always)]
 pub(crate) fn wanted() -> bool {
     here().resched.load(Ordering::Relaxed)
 }

@@ -48,7 +48,7 @@ pub struct Session {
 }
 
 /// A session's function for requests.
-pub(crate) type Function = fn(&Ref<Session>, &mut Msg<'_>) -> Result<Reply>;
+pub(crate) type Function = fn(&Ref<Session>, &mut Msg<'_>, &mut Reply) -> Result<()>;
 
 const NOWHERE: u8 = 0;
 const DIED: u8 = 1;
@@ -153,15 +153,21 @@ impl Session {
 }
 
 /// Sends a request and waits for its answer.
-#[inline]
 pub fn call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
+    let mut reply = Reply::default();
+    ask(session, m, &mut reply).map(|()| reply)
+}
+
+/// As [`call`]. The answer's fields go to `reply`, those that the request has.
+#[inline(always)]
+pub fn ask(session: &Ref<Session>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<()> {
     let state = session.state.load(Ordering::Relaxed);
     #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
     let function = FUNCTIONS[usize::from(state & 7)];
     if trace::on() {
-        return trace::call(function, session, m);
+        return trace::call(function, session, m, reply);
     }
-    function(session, m)
+    function(session, m, reply)
 }
 
 /// Has a fid clunked that its last holder has dropped: before the system call ends, or by the reaper.
@@ -185,24 +191,24 @@ impl Drop for Session {
 }
 
 /// What an unassigned port leads to.
-fn nowhere(_: &Ref<Session>, _: &mut Msg<'_>) -> Result<Reply> {
+fn nowhere(_: &Ref<Session>, _: &mut Msg<'_>, _: &mut Reply) -> Result<()> {
     Err(Error::Nowhere.into())
 }
 
 /// What a dead server's files lead to.
-fn died(_: &Ref<Session>, _: &mut Msg<'_>) -> Result<Reply> {
+fn died(_: &Ref<Session>, _: &mut Msg<'_>, _: &mut Reply) -> Result<()> {
     Err(Error::Died.into())
 }
 
 /// A portal's descriptor is no file.
-fn handle(_: &Ref<Session>, _: &mut Msg<'_>) -> Result<Reply> {
+fn handle(_: &Ref<Session>, _: &mut Msg<'_>, _: &mut Reply) -> Result<()> {
     Err(Error::NotSupported.into())
 }
 
-fn tree_call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
+fn tree_call(session: &Ref<Session>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<()> {
     match session.server {
-        Server::Tree(tree) => tree.answer(session, m),
-        _ => nowhere(session, m),
+        Server::Tree(tree) => tree.answer(session, m).map(|r| *reply = r),
+        _ => nowhere(session, m, reply),
     }
 }
 

@@ -51,6 +51,9 @@ pub const REAP: u8 = 32;
 /// It is to go on at another CPU: [`Thread::wired`].
 pub const MOVE: u8 = 64;
 
+/// What is dealt with on the way out of the kernel.
+const OUT: u8 = KILL | NOTE | STOP | AFTER | REAP | MOVE;
+
 /// What is left to do when a system call returns, with the program's registers at hand.
 #[derive(Clone, Copy, Debug)]
 pub enum After {
@@ -90,6 +93,32 @@ pub(crate) struct Run {
     pub(crate) state: State,
     /// An unpark that came before its park.
     pub(crate) token: bool,
+}
+
+/// Where a call's answer is left for its caller. No lock: one writes, and then lets the reader go on.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerCell([AtomicU64; 4]);
+
+impl AnswerCell {
+    #[inline(always)]
+    pub(crate) fn set(&self, a: &Answer) {
+        for (to, from) in self.0.iter().zip([a.head, a.w1, a.w2, a.w3]) {
+            to.store(from, Ordering::Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Answer {
+        let [head, w1, w2, w3] = self.0.each_ref().map(|w| w.load(Ordering::Relaxed));
+        Answer { head, w1, w2, w3 }
+    }
+
+    /// The first two words: type, count, and where the bytes are.
+    #[inline(always)]
+    pub(crate) fn short(&self) -> Answer {
+        let [head, w1, ..] = &self.0;
+        Answer { head: head.load(Ordering::Relaxed), w1: w1.load(Ordering::Relaxed), ..Answer::default() }
+    }
 }
 
 /// A thread's error string.
@@ -166,12 +195,14 @@ pub struct Thread {
     pub(crate) priority: AtomicU8,
     /// [`KILL`], [`NOTE`], [`INTERRUPT`], [`STOP`].
     pub(crate) pending: AtomicU8,
+    /// Those of them that are dealt with on the way out of the kernel.
+    pub(crate) out: u8,
     /// The activation that it is in a call of.
     pub(crate) call: Spin<Option<Ref<Thread>>>,
     /// Interrupts of the present call.
     pub(crate) interrupts: AtomicU8,
     /// How the present call ended: written by whoever took the right to end it, before this thread goes on.
-    pub(crate) answer: Spin<Answer>,
+    pub(crate) answer: AnswerCell,
     /// Calls in the chain up to here.
     pub(crate) depth: AtomicU8,
     /// When [`park`] or a call's grace ends; `u64::MAX` for never.
@@ -277,6 +308,8 @@ impl Thread {
     ) -> Result<Ref<Thread>> {
         let thread = Ref::new(Thread {
             proc,
+            // A handler does not take its server's notes: only its end concerns it.
+            out: if act.is_some() { KILL } else { OUT },
             act,
             root: AtomicU64::new(root.0.0),
             stack,
@@ -289,7 +322,7 @@ impl Thread {
             pending: AtomicU8::new(0),
             call: Spin::new(None),
             interrupts: AtomicU8::new(0),
-            answer: Spin::new(Answer::default()),
+            answer: AnswerCell::default(),
             depth: AtomicU8::new(0),
             until: AtomicU64::new(u64::MAX),
             timer_cpu: AtomicUsize::new(0),

@@ -13,4 +13,4 @@ pub use bytes::Bytes;
 pub use counted::Ref;
 pub use list::List;
 pub use lock::{Held, Spin};
-pub use queue::{Link, Linked, Queue};
+pub use queue::{Link, Linked, Pile, Queue};

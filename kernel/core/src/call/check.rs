@@ -8,32 +8,59 @@ use super::payload::Source;
 use super::portal::Portal;
 use crate::machine;
 use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
-use crate::thread;
+use crate::thread::{self, INTERRUPT};
 use abi::error::Error;
 use abi::file::Qid;
 use abi::limit::{COPY, ERROR, STAT};
 use abi::portal::{Answer, RWAIT, Term, op};
+use core::sync::atomic::Ordering;
 
 /// Smallest stat record: the fixed fields and four empty strings (stat(5)).
 const STAT_LEAST: u32 = 49;
 
 const BAD: Fail = Fail::Known(Error::BadReply);
 
-/// Checks an answer and fetches its bytes.
-#[inline]
-pub(super) fn answer(portal: &Portal, act: &Act, m: &mut Msg<'_>, r: &Answer) -> Result<Reply> {
+/// How a call came back.
+#[derive(Clone, Copy)]
+pub(super) enum Back {
+    Done,
+    /// Wait on the queue that the answer names, then ask again.
+    Wait,
+}
+
+/// Checks an answer, of which only the first two words are given, and fetches its bytes. The others are with the thread.
+#[inline(always)]
+pub(super) fn answer(
+    portal: &Portal,
+    act: &Act,
+    m: &mut Msg<'_>,
+    r: &Answer,
+    reply: &mut Reply,
+) -> Result<Back> {
+    let count = r.count();
+    if m.op != op::TREAD || r.op() != op::TREAD + 1 {
+        return rare(portal, act, m, reply);
+    }
+    if count > m.count || r.a() != Term::Copy as u8 {
+        return Err(BAD);
+    }
+    reply.count = count;
+    if count != 0 {
+        fetch(portal, act, m, r.w1, act.window_address(), count)?;
+    }
+    Ok(Back::Done)
+}
+
+/// Everything but an Rread.
+#[inline(never)]
+fn rare(portal: &Portal, act: &Act, m: &mut Msg<'_>, reply: &mut Reply) -> Result<Back> {
+    let r = &thread::current().answer.get();
     let count = r.count();
     if r.op() != m.op.wrapping_add(1) {
-        return if r.op() == RWAIT { Ok(Reply::default()) } else { Err(failure(portal, act, r)) };
+        return if r.op() == RWAIT { Ok(Back::Wait) } else { Err(failure(portal, act, r)) };
     }
-    let mut reply = Reply { count, qid: Qid::default(), iounit: 0 };
+    reply.count = count;
     match m.op {
-        op::TREAD => {
-            if count > m.count || r.a() != Term::Copy as u8 {
-                return Err(BAD);
-            }
-            fetch(portal, act, m, r.w1, act.window_address(), count)?;
-        }
         op::TWRITE if count > m.count => return Err(BAD),
         op::TWRITE | op::TCLUNK | op::TREMOVE | op::TWSTAT => {}
         op::TATTACH | op::TAUTH | op::TOPEN | op::TCREATE => {
@@ -44,7 +71,7 @@ pub(super) fn answer(portal: &Portal, act: &Act, m: &mut Msg<'_>, r: &Answer) ->
         op::TSTAT => stat(portal, act, m, r)?,
         _ => return Err(BAD),
     }
-    Ok(reply)
+    Ok(Back::Done)
 }
 
 /// The words or the code of an Rerror; anything else of a wrong type is nonsense.
@@ -55,7 +82,7 @@ fn failure(portal: &Portal, act: &Act, r: &Answer) -> Fail {
         return BAD;
     }
     if let Some(code) = r.a().checked_sub(1) {
-        return Error::from_code(code).map_or(BAD, Fail::Known);
+        return Error::from_code(code).map_or(BAD, known);
     }
     let len = r.count() as usize;
     let mut buf = [0u8; ERROR];
@@ -73,12 +100,21 @@ fn failure(portal: &Portal, act: &Act, r: &Answer) -> Fail {
         Err(_) => return BAD,
     };
     match Error::from_text(text) {
-        Some(e) => e.into(),
+        Some(e) => known(e),
         None => {
             thread::current().set_error(text.as_bytes());
             Fail::Words
         }
     }
+}
+
+/// A server's error of the list.
+fn known(e: Error) -> Fail {
+    if e == Error::Interrupted {
+        // This is the end of the wait that an interrupt of our own caller was to end.
+        thread::current().pending.fetch_and(!INTERRUPT, Ordering::Relaxed);
+    }
+    e.into()
 }
 
 /// Copies an answer's bytes to where the request wanted them.

@@ -5,11 +5,12 @@
 //! nothing of a server's is touched on the way back but these words.
 
 use super::act::{Act, Orphan, Quarantine};
-use super::check;
+use super::check::{self, Back};
 use super::payload;
 use super::portal::Portal;
 use super::queue;
-use crate::base::Ref;
+use crate::base::{Ref, Spin};
+use crate::entry;
 use crate::machine;
 use crate::msg::{Data, Fail, Msg, Reply, Result};
 use crate::sched::{self, ON_CPU, PINNED};
@@ -17,30 +18,24 @@ use crate::session::{self, Session};
 use crate::thread::{self, INTERRUPT, KILL, NOTE, Thread, current};
 use abi::error::Error;
 use abi::limit::CALLS;
-use abi::portal::{Answer, RWAIT, op};
+use abi::portal::{Answer, op};
 use core::sync::atomic::Ordering;
 
-/// How a call came back.
-enum Back {
-    Done(Reply),
-    /// Wait on a queue, then ask again.
-    Wait(u64),
-}
-
 /// Sends a request to a user-level server and waits for the answer: the session's function.
-pub fn domain_call(session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
+pub fn domain_call(session: &Ref<Session>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<()> {
     let Some(portal) = session.portal() else { return Err(Error::Nowhere.into()) };
     loop {
         let wakes = portal.queues.wakes();
-        match once(session, portal, m) {
-            Ok(Back::Done(reply)) => return Ok(reply),
-            Ok(Back::Wait(queue)) => queue::wait(portal, queue, wakes)?,
+        match once(session, portal, m, reply) {
+            Ok(Back::Done) => return Ok(()),
+            Ok(Back::Wait) => queue::wait(portal, current().answer.get().w1, wakes)?,
             Err(e) => return Err(failed(session, portal, e)),
         }
     }
 }
 
 #[cold]
+#[inline(never)]
 fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
     if portal.closed() {
         session.die();
@@ -48,8 +43,8 @@ fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
     e
 }
 
-#[inline]
-fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result<Back> {
+#[inline(always)]
+fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<Back> {
     let me = current();
     let depth = me.depth.load(Ordering::Relaxed);
     if usize::from(depth) >= CALLS {
@@ -75,9 +70,12 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
     x.pending.store(0, Ordering::Relaxed);
     let held = me.held.load(Ordering::Relaxed);
     me.held.store(PINNED, Ordering::Relaxed);
-    *me.call.lock_inline() = Some(x.clone());
-    let caller = sched::become_current(x.clone());
-    *act.caller.lock_inline() = Some(caller);
+    let next = x.clone();
+    hold(&me.call, x);
+    let caller = sched::become_current(next);
+    // Its reference is the CPU's now, and the call's.
+    let Some(act) = &current().act else { return Err(Error::Died.into()) };
+    hold(&act.caller, caller);
     // Whoever closes the portal or pokes this thread after this sees the call.
     let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
     if portal.closed() || me.has_pending(stop) {
@@ -88,27 +86,28 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>) -> Result
         sched::arrive();
     }
     me.held.store(held, Ordering::Release);
-    let done = me.call.lock_inline().take();
-    drop(done);
+    let Some(x) = me.call.lock_inline().take() else { return Err(Error::Died.into()) };
+    let Some(act) = &x.act else { return Err(Error::Died.into()) };
     if me.interrupts.load(Ordering::Relaxed) != 0 {
         calm(me, act);
     }
-    let answer = *me.answer.lock_inline();
+    let answer = me.answer.short();
     if answer.op() == LEFT {
         return Err(left(session, m, x, answer.a()));
     }
-    let checked = check::answer(portal, act, m, &answer);
-    super::lend::end(act, m, &checked);
+    let checked = check::answer(portal, act, m, &answer, reply);
+    super::lend::end(act, m);
     portal.give(x);
-    match checked {
-        Err(e) if e == Error::Interrupted.into() => {
-            // This is the end of the wait that an interrupt of our own caller was to end.
-            me.pending.fetch_and(!INTERRUPT, Ordering::Relaxed);
-            Err(e)
-        }
-        Ok(_) if answer.op() == RWAIT => Ok(Back::Wait(answer.w1)),
-        other => other.map(Back::Done),
-    }
+    checked
+}
+
+/// Puts a thread into a slot that is empty: a call begins only when the last has ended. So nothing is dropped, and
+/// nothing is asked.
+#[inline(always)]
+fn hold(slot: &Spin<Option<Ref<Thread>>>, x: Ref<Thread>) {
+    let old = slot.lock_inline().replace(x);
+    debug_assert!(old.is_none());
+    core::mem::forget(old);
 }
 
 /// The type of the kernel's own answer when a call ends otherwise than by the server's: no message has it.
@@ -138,7 +137,7 @@ fn call_off(me: &Thread) {
     let caller = act.and_then(|a| a.caller.lock().take());
     match caller {
         Some(caller) => {
-            *me.answer.lock() = ending(Ending::Never);
+            me.answer.set(&ending(Ending::Never));
             drop(sched::become_current(caller));
         }
         None => {
@@ -154,7 +153,7 @@ fn call_off(me: &Thread) {
 fn calm(me: &Thread, act: &Act) {
     sched::cancel_alarm(me);
     me.interrupts.store(0, Ordering::Relaxed);
-    if me.answer.lock().op() != LEFT {
+    if me.answer.short().op() != LEFT {
         act.flushed.store(false, Ordering::Relaxed);
     }
 }
@@ -166,7 +165,7 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
     let Some(act) = &x.act else { return Error::Died.into() };
     if why == Ending::Never as u8 {
         let died = act.portal.closed();
-        super::lend::end(act, m, &Err(Error::Died.into()));
+        super::lend::end(act, m);
         let portal = act.portal.clone();
         portal.give(x);
         return if died { Error::Died.into() } else { Error::Interrupted.into() };
@@ -207,15 +206,14 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
 }
 
 /// The system call `reply`.
-pub fn reply(me: &Thread, words: [u64; 6]) -> Result<u64> {
-    let Some(act) = &me.act else { return Err(Error::BadArg.into()) };
-    let [head, w1, w2, w3, ..] = words;
+pub fn reply(head: u64, w1: u64, w2: u64, w3: u64, me: &Thread) -> u64 {
+    let Some(act) = &me.act else { return entry::failed(me, Error::BadArg.into()) };
     // No server may speak as the kernel does: type 1 is no answer either, and says nothing.
     let head = if head as u8 == LEFT { 1 } else { head };
     let answer = Answer { head, w1, w2, w3 };
     let caller = act.caller.lock_inline().take();
     let Some(caller) = caller else { super::leave::orphan_answered(me, act, &answer) };
-    *caller.answer.lock_inline() = answer;
+    caller.answer.set(&answer);
     // The call in the caller's thread keeps the activation.
     drop(sched::become_current(caller));
     let caller = current();

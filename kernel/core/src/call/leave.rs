@@ -122,7 +122,7 @@ fn leave(x: &Ref<Thread>, why: Ending) {
         act.zombie.store(true, Ordering::Relaxed);
         counters::ZOMBIES.up();
     }
-    *caller.answer.lock() = ending(why);
+    caller.answer.set(&ending(why));
     // What it had of its caller's urgency goes with the caller.
     sched::set_priority(x, SERVER);
     Thread::resume(&caller);

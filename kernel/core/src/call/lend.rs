@@ -15,7 +15,7 @@ use crate::counters;
 use crate::machine::{Frame, Rights};
 use crate::mem::space::Access;
 use crate::mem::{Space, frames};
-use crate::msg::{Data, Msg, Reply, Result, UserBuf};
+use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::thread::{Thread, current};
 use abi::error::Error;
 use abi::limit::{COPY, IO, PAGE};
@@ -116,8 +116,8 @@ pub(super) fn fetch_ends(act: &Act, to: UserBuf, count: usize) -> Result<()> {
 
 /// The call is over: what was lent goes. Nothing was unless the count, as it is since the request was made, is above
 /// what is copied; a short call need not look.
-#[inline]
-pub(super) fn end(act: &Act, m: &Msg<'_>, _: &Result<Reply>) {
+#[inline(always)]
+pub(super) fn end(act: &Act, m: &Msg<'_>) {
     if m.count as usize > COPY && matches!(m.data, Data::ToUser(_) | Data::FromUser(_)) {
         clear(act);
     }

@@ -18,7 +18,7 @@ use abi::limit::{COPY, PAGE};
 use abi::portal::Request;
 
 /// Puts a request where the server finds it: the words to enter with.
-#[inline]
+#[inline(always)]
 pub(super) fn request(session: &Ref<Session>, act: &Act, m: &mut Msg<'_>) -> Result<Request> {
     if !m.body.is_empty() {
         if m.body.len() > PAGE {

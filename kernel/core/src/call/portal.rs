@@ -9,7 +9,7 @@
 use super::act::{Act, Orphan};
 use super::lend::Lent;
 use super::queue::Buckets;
-use crate::base::{Bytes, List, Queue, Ref, Spin};
+use crate::base::{Bytes, List, Pile, Queue, Ref, Spin};
 use crate::counters;
 use crate::machine::{self, Entry, Rights};
 use crate::mem::Space;
@@ -43,7 +43,7 @@ pub struct Portal {
     closed: AtomicBool,
     /// The name under which it stands in `#srv`, if it does.
     pub service: Spin<Bytes>,
-    free: [Spin<Queue<Thread, WAIT>>; CPUS],
+    free: [Spin<Pile<Thread, WAIT>>; CPUS],
     /// Every activation.
     all: Spin<List<Ref<Thread>>>,
     made: AtomicU32,
@@ -81,7 +81,7 @@ impl Portal {
             limits,
             closed: AtomicBool::new(false),
             service: Spin::new(Bytes::default()),
-            free: [const { Spin::new(Queue::new()) }; CPUS],
+            free: [const { Spin::new(Pile::new()) }; CPUS],
             all: Spin::new(List::new()),
             made: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
@@ -105,20 +105,25 @@ impl Portal {
     }
 
     /// A free activation of this CPU's list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
-        self.free.get(machine::cpu())?.lock_inline().pop()
+        self.here().lock_inline().pop()
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, x: Ref<Thread>) {
-        if let Some(list) = self.free.get(machine::cpu()) {
-            list.lock_inline().push_front(x);
-        }
+        self.here().lock_inline().push(x);
+    }
+
+    #[inline(always)]
+    fn here(&self) -> &Spin<Pile<Thread, WAIT>> {
+        // The mask stands for a check of bounds: no machine starts more CPUs.
+        #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
+        &self.free[machine::cpu() & (CPUS - 1)]
     }
 
     /// Gives an activation back, whose kernel stack nobody is on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(&self, x: Ref<Thread>) {
         self.put(x);
         if self.closed() {

@@ -267,6 +267,14 @@ fn cpu() -> usize {
 }
 
 #[unsafe(no_mangle)]
+fn local() -> *const () {
+    sched::block(CPU.get())
+}
+
+#[unsafe(no_mangle)]
+fn set_local(_: *const ()) {}
+
+#[unsafe(no_mangle)]
 fn cpus() -> usize {
     CPUS
 }

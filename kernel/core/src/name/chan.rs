@@ -84,7 +84,7 @@ impl Chan {
     }
 
     /// Reads at an offset; `None` for the descriptor's own, which moves.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, scope: &dyn Fn() -> Scope, to: UserBuf, at: Option<u64>) -> Result<usize> {
         if self.listing.is_some() {
             return self.read_directory(scope, to, at);
@@ -97,13 +97,18 @@ impl Chan {
         Ok(n)
     }
 
-    #[inline]
+    #[inline(always)]
     fn transfer(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
         let mut m = self.file.message(op);
         m.offset = offset;
         m.count = u32::try_from(len.min(limit::IO)).unwrap_or(0);
         m.data = data;
-        self.call(&mut m).map(|r| usize::try_from(r.count).unwrap_or(0))
+        if self.rights & right(op) == 0 {
+            return Err(Error::BadMode.into());
+        }
+        let mut reply = Reply::default();
+        session::ask(&self.file.session, &mut m, &mut reply)?;
+        Ok(reply.count as usize)
     }
 
     /// Reads into the kernel's own memory.

@@ -47,7 +47,7 @@ impl Ports {
     }
 
     /// What a port leads to.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, fd: u64) -> Ref<Chan> {
         let table = self.table.lock_inline();
         let slot = usize::try_from(fd).ok().and_then(|i| table.slots.get(i));

@@ -7,7 +7,7 @@ use crate::base::{Bytes, Ref};
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use crate::name::{Chan, Scope, ops};
-use crate::thread;
+use crate::thread::{self, Thread};
 use crate::tree;
 use abi::error::Error;
 use abi::file::OCEXEC;
@@ -56,30 +56,31 @@ fn offset(word: u64) -> Result<Option<u64>> {
     }
 }
 
+/// A transfer's result as the program sees it.
+#[inline(always)]
+fn moved(me: &Thread, n: Result<usize>) -> u64 {
+    match n {
+        Ok(n) => n as u64,
+        Err(fail) => crate::entry::failed(me, fail),
+    }
+}
+
 fn word(n: usize) -> Result<u64> {
     u64::try_from(n).map_err(|_| Error::BadArg.into())
 }
 
 /// Reads.
-pub(super) fn pread([fd, addr, len, at, ..]: Args) -> Result<u64> {
-    let chan = chan(fd);
-    let n = chan.read(&scope, buf(addr, len), offset(at)?);
-    done(chan);
-    word(n?)
+#[inline(never)]
+pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
+    let chan = me.proc.chan(fd);
+    moved(me, offset(at).and_then(|at| chan.read(&scope, buf(addr, len), at)))
 }
 
 /// Writes.
-pub(super) fn pwrite([fd, addr, len, at, ..]: Args) -> Result<u64> {
-    let chan = chan(fd);
-    let n = chan.write(buf(addr, len), offset(at)?);
-    done(chan);
-    word(n?)
-}
-
-/// Lets go of a chan that a system call has used. If its port was closed meanwhile by another thread, this is its end.
-#[inline]
-fn done(chan: Ref<Chan>) {
-    drop(chan);
+#[inline(never)]
+pub(super) fn pwrite(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
+    let chan = me.proc.chan(fd);
+    moved(me, offset(at).and_then(|at| chan.write(buf(addr, len), at)))
 }
 
 /// Opens.

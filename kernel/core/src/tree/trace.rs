@@ -99,9 +99,9 @@ static RING: Spin<Option<Ring>> = Spin::new(None);
 /// Sends a request by its session's function and records it, if its group is traced.
 #[cold]
 #[inline(never)]
-pub fn call(function: Function, session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
+pub fn call(function: Function, session: &Ref<Session>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<()> {
     if !chosen(session) {
-        return function(session, m);
+        return function(session, m, reply);
     }
     let mut record = Record {
         at: machine::now(),
@@ -117,9 +117,9 @@ pub fn call(function: Function, session: &Ref<Session>, m: &mut Msg<'_>) -> Resu
         body: Few::new(m.body),
         reply: Ok(Reply::default()),
     };
-    let reply = function(session, m);
+    let done = function(session, m, reply);
     record.took = machine::now().saturating_sub(record.at);
-    record.reply = reply.map_err(|e| match e {
+    record.reply = done.map(|()| *reply).map_err(|e| match e {
         Fail::Known(e) => Few::new(e.text().as_bytes()),
         Fail::Left => Few::new(b"left"),
         Fail::Words => Few::new(thread::current().error.lock().get()),
@@ -127,7 +127,7 @@ pub fn call(function: Function, session: &Ref<Session>, m: &mut Msg<'_>) -> Resu
     if let Some(ring) = &mut *RING.lock() {
         ring.add(record);
     }
-    reply
+    done
 }
 
 /// Is the message on the time of a process that is traced?

@@ -43,6 +43,8 @@ pub(super) struct Cpu {
     vector: u64,
     /// 1 where the CPU has SMAP: copies to and from user memory must say so.
     smap: u8,
+    /// The scheduler's block of this CPU.
+    local: *const (),
     /// So that `stack0` is aligned.
     pad: [u32; 2],
     task: Task,
@@ -55,6 +57,7 @@ pub(super) const VECTOR: usize = offset_of!(Cpu, vector);
 pub(super) const SMAP: usize = offset_of!(Cpu, smap);
 pub(super) const KERNEL_STACK: usize = offset_of!(Cpu, task) + offset_of!(Task, stack0);
 const NUMBER: usize = offset_of!(Cpu, number);
+const LOCAL: usize = offset_of!(Cpu, local);
 
 struct Blocks(UnsafeCell<[Cpu; CPUS]>);
 // SAFETY: each block is touched by its own CPU alone (see above).
@@ -67,6 +70,7 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new(
             user_sp: 0,
             vector: 0,
             smap: 0,
+            local: core::ptr::null(),
             pad: [0; 2],
             task: Task {
                 reserved: 0,
@@ -177,6 +181,22 @@ fn cpu() -> usize {
 #[unsafe(no_mangle)]
 fn cpus() -> usize {
     COUNT.load(Ordering::Relaxed)
+}
+
+#[unsafe(no_mangle)]
+fn local() -> *const () {
+    let at: *const ();
+    // SAFETY: as in `cpu`. A switch, after which the CPU may be another, may change any memory, and so is not moved over.
+    unsafe {
+        asm!("mov {}, gs:[{at}]", out(reg) at, at = const LOCAL, options(nostack, readonly, pure, preserves_flags));
+    }
+    at
+}
+
+#[unsafe(no_mangle)]
+fn set_local(at: *const ()) {
+    // SAFETY: as in `cpu`.
+    unsafe { asm!("mov gs:[{to}], {}", in(reg) at, to = const LOCAL, options(nostack, preserves_flags)) };
 }
 
 #[unsafe(no_mangle)]
