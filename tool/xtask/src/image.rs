@@ -3,7 +3,9 @@
 use crate::cpio::Archive;
 use crate::tell::{Done, run};
 use crate::{cargo, check, root, target};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The kernel's target.
 const BARE: &str = "x86_64-unknown-none";
@@ -18,17 +20,24 @@ pub fn kernel() -> PathBuf {
     target().join(BARE).join("kernel/kernel")
 }
 
+/// A build with its progress, if somebody watches.
+fn build() -> Command {
+    let mut build = cargo();
+    build.arg("build").args((!std::io::stderr().is_terminal()).then_some("--quiet"));
+    build
+}
+
 /// Builds the kernel; returns its path.
 pub fn build_kernel() -> Done<PathBuf> {
     check::bare_metal_target()?;
-    run(cargo().args(["build", "--quiet", "-p", "kernel", "--profile", "kernel", "--target", BARE]))?;
+    run(build().args(["-p", "kernel", "--profile", "kernel", "--target", BARE]))?;
     Ok(kernel())
 }
 
 /// Builds these packages as user programs; returns the folder with the programs.
 pub fn build_programs(packages: &[&str]) -> Done<PathBuf> {
-    let mut build = cargo();
-    build.args(["--config", "lib/user.toml", "build", "--quiet", "--profile", "user"]);
+    let mut build = build();
+    build.args(["--config", "lib/user.toml", "--profile", "user"]);
     build.args(packages.iter().flat_map(|package| ["-p", package]));
     run(&mut build)?;
     Ok(root().join("target/portolan").join(USER).join("user"))
