@@ -144,6 +144,8 @@ errors! {
     TooLong = "message too long",
     /// A reply where no message has been read.
     NoMessage = "no message to reply to",
+    /// Memory of which whole pages can't be given or replaced: text, a file, wired, shared, or lent at the moment.
+    NotOwn = "memory is not the caller's alone",
 }
 
 impl Error {

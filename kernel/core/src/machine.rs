@@ -152,6 +152,20 @@ unsafe extern "Rust" {
     pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
     /// The first page mapped in a range of whole pages: skips what is empty in large steps.
     pub safe fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
+    /// The first page from `from` to below `to` that is marked gone, and the level of its mark: 512^level pages have it
+    /// in common.
+    pub safe fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)>;
+    /// Marks what is not mapped as gone, or takes the mark away, for 512^level pages. A larger mark around it is divided.
+    /// False without memory for the tables.
+    pub safe fn set_gone(root: Root, addr: u64, level: u8, gone: bool) -> bool;
+    /// Takes out the table that maps 512^level pages, 1 or 2, and marks them gone; none if there is no table.
+    pub safe fn take_table(root: Root, addr: u64, level: u8) -> Option<Frame>;
+    /// Puts such a table where nothing is mapped; false if something is, or without memory for the tables above.
+    pub safe fn put_table(root: Root, addr: u64, level: u8, table: Frame) -> bool;
+    /// The frame of an entry of a table that is in no space.
+    pub safe fn table_entry(table: Frame, index: u64) -> Option<Frame>;
+    /// Sets one that is empty: a page that can be written, or a table of so many levels.
+    pub safe fn set_table_entry(table: Frame, index: u64, frame: Frame, level: u8);
     /// If this CPU has that root loaded, loads one with the kernel alone. [`idle`] does so too.
     pub safe fn leave(root: Root);
     /// Forgets one address on this CPU.

@@ -9,7 +9,7 @@ use crate::msg::UserBuf;
 use abi::limit::PAGE;
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
@@ -166,6 +166,7 @@ fn new_root() -> Option<Root> {
 
 #[unsafe(no_mangle)]
 fn free_root(root: Root) {
+    forget_gone(root, 0, u64::MAX);
     let mut table = ROOTS.lock().unwrap().remove(&root.0.0).expect("a root is freed once");
     let (frame, _) = table.remove(&u64::MAX).unwrap();
     assert!(table.is_empty(), "pages were left mapped");
@@ -179,6 +180,7 @@ fn with<T>(root: Root, f: impl FnOnce(&mut Table) -> T) -> T {
 #[unsafe(no_mangle)]
 fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool {
     assert!(addr.is_multiple_of(PAGE as u64));
+    forget_gone(root, addr, addr + PAGE as u64);
     with(root, |t| t.insert(addr, (frame, rights)));
     true
 }
@@ -196,6 +198,79 @@ fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
 #[unsafe(no_mangle)]
 fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
     with(root, |t| t.range(from..to).next().map(|(&a, &(f, r))| (a, f, r)))
+}
+
+/// Pages that are marked gone, by root and address.
+static GONE: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+/// Tables that are in no space, by their frames.
+static TABLES: LazyLock<Mutex<HashMap<u64, BTreeMap<u64, Frame>>>> = LazyLock::new(Default::default);
+
+fn forget_gone(root: Root, from: u64, to: u64) {
+    let mut gone = GONE.lock().unwrap();
+    let some: Vec<(u64, u64)> = gone.range((root.0.0, from)..(root.0.0, to)).copied().collect();
+    some.iter().for_each(|g| assert!(gone.remove(g)));
+}
+
+#[unsafe(no_mangle)]
+fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)> {
+    let gone = GONE.lock().unwrap();
+    gone.range((root.0.0, from)..(root.0.0, to)).next().map(|&(_, a)| (a, 0))
+}
+
+#[unsafe(no_mangle)]
+fn set_gone(root: Root, addr: u64, level: u8, gone: bool) -> bool {
+    let size = (PAGE as u64) << (9 * level);
+    forget_gone(root, addr, addr + size);
+    if gone {
+        let mut all = GONE.lock().unwrap();
+        all.extend((addr..addr + size).step_by(PAGE).map(|a| (root.0.0, a)));
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+fn take_table(root: Root, addr: u64, level: u8) -> Option<Frame> {
+    let below = (PAGE as u64) << (9 * (level - 1));
+    with(root, |t| t.range(addr..addr + 512 * below).next().map(drop))?;
+    let mut entries = BTreeMap::new();
+    for i in 0..512 {
+        let at = addr + i * below;
+        let frame = if level > 1 { take_table(root, at, level - 1) } else { unmap(root, at).map(|(f, _)| f) };
+        entries.extend(frame.map(|f| (i, f)));
+    }
+    set_gone(root, addr, level, true);
+    let table = frames::zeroed().expect("the fake needs a frame for a table");
+    TABLES.lock().unwrap().insert(table.0, entries);
+    Some(table)
+}
+
+#[unsafe(no_mangle)]
+fn put_table(root: Root, addr: u64, level: u8, table: Frame) -> bool {
+    let below = (PAGE as u64) << (9 * (level - 1));
+    if with(root, |t| t.range(addr..addr + 512 * below).next().is_some()) {
+        return false;
+    }
+    forget_gone(root, addr, addr + 512 * below);
+    let entries = TABLES.lock().unwrap().remove(&table.0).unwrap_or_default();
+    for (i, frame) in entries {
+        if level > 1 {
+            put_table(root, addr + i * below, level - 1, frame);
+        } else {
+            map(root, addr + i * below, frame, Rights::Write);
+        }
+    }
+    frames::free(table);
+    true
+}
+
+#[unsafe(no_mangle)]
+fn table_entry(table: Frame, index: u64) -> Option<Frame> {
+    TABLES.lock().unwrap().get(&table.0)?.get(&index).copied()
+}
+
+#[unsafe(no_mangle)]
+fn set_table_entry(table: Frame, index: u64, frame: Frame, _level: u8) {
+    TABLES.lock().unwrap().entry(table.0).or_default().insert(index, frame);
 }
 
 #[unsafe(no_mangle)]

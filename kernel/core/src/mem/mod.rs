@@ -1,17 +1,21 @@
 //! Memory: frames, the kernel's heap, address spaces, and the loading of programs.
 //!
 //! [`frames`] owns all physical memory. [`heap`] makes kernel objects of it. [`space`] gives it to programs, with
-//! [`shootdown`] seeing to it that a frame is used again only after every CPU has forgotten it. [`dma`] has what
+//! [`shootdown`] seeing to it that a frame is used again only after every CPU has forgotten it. [`give`] moves pages from one to another. [`dma`] has what
 //! devices write to. [`elf`] fills a space with a program. What the hardware has to do for them is listed in [`crate::machine`].
 
 pub mod archive;
 pub mod dma;
 pub mod elf;
 pub mod frames;
+pub mod give;
+#[cfg(test)]
+mod give_tests;
 pub mod heap;
 pub mod shootdown;
 pub mod space;
 #[cfg(test)]
 mod space_tests;
 
+pub use give::Pages;
 pub use space::Space;

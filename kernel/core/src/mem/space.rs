@@ -71,14 +71,16 @@ pub struct Attachment {
     pub rights: Rights,
     /// What it is for.
     pub kind: Use,
+    /// None of its pages was ever shared by a fork or given away one by one: its tables may travel whole.
+    pub(super) plain: bool,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// In order of address; none overlap.
     list: List<Attachment>,
     /// New memory is made at once instead of when it is touched.
-    wired: bool,
+    pub(super) wired: bool,
     /// Where the heap starts; its attachment, when there is one, starts here.
     heap: u64,
 }
@@ -90,8 +92,8 @@ pub struct Space {
     /// CPUs that have loaded it at any time.
     cpus: AtomicU32,
     /// Calls that have pages of it lent. Nothing is detached meanwhile.
-    lent: AtomicU32,
-    state: Spin<State>,
+    pub(super) lent: AtomicU32,
+    pub(super) state: Spin<State>,
 }
 
 fn page_of(addr: u64) -> u64 {
@@ -108,9 +110,15 @@ fn pages(addr: u64, len: u64) -> Result<(u64, u64)> {
 }
 
 impl State {
-    fn at(&self, addr: u64) -> Option<&Attachment> {
+    pub(super) fn at(&self, addr: u64) -> Option<&Attachment> {
         let i = self.list.partition_point(|a| a.end <= addr);
         self.list.get(i).filter(|a| a.start <= addr)
+    }
+
+    /// Pages of a range leave it one by one.
+    pub(super) fn not_plain(&mut self, start: u64, end: u64) {
+        let first = self.list.partition_point(|a| a.end <= start);
+        self.list.iter_mut().skip(first).take_while(|a| a.start < end).for_each(|a| a.plain = false);
     }
 
     fn insert(&mut self, new: Attachment) -> Result<()> {
@@ -185,7 +193,7 @@ impl Space {
         let mut state = self.state.lock();
         let addr = if addr == 0 { state.hole(len)? } else { addr };
         let (start, end) = pages(addr, len)?;
-        state.insert(Attachment { start, end, rights, kind })?;
+        state.insert(Attachment { start, end, rights, kind, plain: true })?;
         if state.wired || kind == Use::Activation {
             let made = self.populate(start, end, rights);
             if made.is_err() {
@@ -201,7 +209,7 @@ impl Space {
         let mut state = self.state.lock();
         let len = count.checked_mul(PAGE64).ok_or(Error::BadArg)?;
         let (start, end) = pages(state.hole(len)?, len)?;
-        state.insert(Attachment { start, end, rights, kind: Use::Device })?;
+        state.insert(Attachment { start, end, rights, kind: Use::Device, plain: false })?;
         let frames = (0..count).map(|i| Frame(first.0.saturating_add(i)));
         for (addr, frame) in (start..end).step_by(PAGE).zip(frames) {
             if !machine::map(self.root, addr, frame, rights) {
@@ -233,6 +241,7 @@ impl Space {
     fn populate(&self, start: u64, end: u64, rights: Rights) -> Result<()> {
         for addr in (start..end).step_by(PAGE) {
             match machine::lookup(self.root, addr) {
+                None if self.gone(addr) => {}
                 None => self.make(addr, rights).map(drop)?,
                 Some((frame, have)) if have != rights => self.unshare(addr, frame).map(drop)?,
                 Some(_) => {}
@@ -241,7 +250,24 @@ impl Space {
         Ok(())
     }
 
+    /// Was the page given away?
+    fn gone(&self, addr: u64) -> bool {
+        machine::next_gone(self.root, addr, addr.saturating_add(PAGE64)).is_some()
+    }
+
+    /// A page that its space may write, and nobody else sees. Under the lock.
+    pub(super) fn own_page(&self, page: u64) -> Result<Frame> {
+        match machine::lookup(self.root, page) {
+            None => self.make(page, Rights::Write),
+            Some((frame, Rights::Write)) => Ok(frame),
+            Some((frame, _)) => self.unshare(page, frame),
+        }
+    }
+
     fn make(&self, addr: u64, rights: Rights) -> Result<Frame> {
+        if self.gone(addr) {
+            return Err(Error::BadAddress.into());
+        }
         let frame = frames::zeroed()?;
         if machine::map(self.root, addr, frame, rights) {
             return Ok(frame);
@@ -326,6 +352,20 @@ impl Space {
             }
             batch.iter().take(count).for_each(|&f| frames::free(f));
         }
+        self.forget_gone(start, end);
+    }
+
+    /// What is attached in a range from now on is not gone.
+    fn forget_gone(&self, start: u64, end: u64) {
+        let mut at = start;
+        while let Some((addr, level)) = machine::next_gone(self.root, at, end) {
+            let size = PAGE64.wrapping_shl(u32::from(level).wrapping_mul(9));
+            let whole = addr.is_multiple_of(size) && end.saturating_sub(addr) >= size;
+            // A larger mark of which a part goes is divided; without memory for that it stays.
+            let level = if whole { level } else { 0 };
+            machine::set_gone(self.root, addr, level, false);
+            at = addr.saturating_add(if whole { size } else { PAGE64 });
+        }
     }
 
     /// Makes every CPU that may know translations of this space forget them.
@@ -361,7 +401,13 @@ impl Space {
                 return Err(Error::Overlap.into());
             }
             if old == heap {
-                state.insert(Attachment { start: heap, end, rights: Rights::Write, kind: Use::Heap })?;
+                state.insert(Attachment {
+                    start: heap,
+                    end,
+                    rights: Rights::Write,
+                    kind: Use::Heap,
+                    plain: true,
+                })?;
             } else if let Some(a) = state.list.get_mut(i.saturating_sub(1)) {
                 a.end = end;
             }
@@ -451,18 +497,27 @@ impl Space {
     /// since its borrower may write.
     pub fn copy(&self) -> Result<Space> {
         let new = Space::new()?;
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.not_plain(0, END);
+        let state = state;
         let kinds = || state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
         {
             let mut to = new.state.lock();
             to.heap = state.heap;
             to.list.reserve(state.list.len())?;
             for a in kinds() {
-                to.list.push(*a)?;
+                to.list.push(Attachment { plain: false, ..*a })?;
             }
         }
         let mut done = Ok(());
         for a in kinds() {
+            let mut gone = a.start;
+            while let Some((addr, level)) = machine::next_gone(self.root, gone, a.end) {
+                if !machine::set_gone(new.root, addr, level, true) {
+                    return Err(Error::NoMemory.into());
+                }
+                gone = addr.saturating_add(PAGE64.wrapping_shl(u32::from(level).wrapping_mul(9)));
+            }
             let mut at = a.start;
             while let (Ok(()), Some((addr, frame, rights))) =
                 (done, machine::next_mapped(self.root, at, a.end))

@@ -1,4 +1,4 @@
-//! Meeting: rendezvous at a tag, and semaphores in shared memory.
+//! Meeting: rendezvous and the exchange of a page at a tag, and semaphores in shared memory.
 
 use crate::base::{Queue, Ref, Spin};
 use crate::machine;
@@ -11,20 +11,42 @@ use abi::limit::PAGE;
 use core::sync::atomic::Ordering;
 
 /// A rendezvous group: those who wait for somebody, their tag and value in their threads.
-pub struct Rendezvous(Spin<Waiters>);
+pub struct Rendezvous {
+    values: Spin<Waiters>,
+    pages: Spin<Waiters>,
+}
 
 impl Rendezvous {
     /// A group.
     pub fn new() -> Result<Ref<Rendezvous>> {
-        Ref::new(Rendezvous(Spin::new(Queue::new())))
+        Ref::new(Rendezvous { values: Spin::new(Queue::new()), pages: Spin::new(Queue::new()) })
     }
 }
 
 /// Waits for another process at a tag, or meets the one that waits: its value.
 pub fn rendezvous(group: &Rendezvous, tag: u64, value: u64) -> Result<u64> {
+    meet(&group.values, tag, value)
+}
+
+/// Exchanges a page with another process at a tag. While it waits nobody has the page at its place; it comes back if
+/// nobody comes.
+pub fn exchange(me: &Thread, group: &Rendezvous, tag: u64, page: u64) -> Result<u64> {
+    let space = me.space()?;
+    let mut pages = space.give(page, 1)?;
+    let mut met = Ok(0);
+    pages.exchange(|mine| {
+        met = meet(&group.pages, tag, mine.0);
+        // If nobody came it is this one's own that comes back.
+        met.map_or(mine, machine::Frame)
+    });
+    space.receive(page, &mut pages, 1)?;
+    met.map(|_| 0)
+}
+
+fn meet(group: &Spin<Waiters>, tag: u64, value: u64) -> Result<u64> {
     let me = current_ref();
     {
-        let mut waiters = group.0.lock();
+        let mut waiters = group.lock();
         if let Some(other) = waiters.take(|t| t.queue.load(Ordering::Relaxed) == tag) {
             let theirs = other.value.swap(value, Ordering::Relaxed);
             Thread::unpark(&other);
@@ -36,7 +58,7 @@ pub fn rendezvous(group: &Rendezvous, tag: u64, value: u64) -> Result<u64> {
     }
     loop {
         let waited = thread::wait(Doing::Rendezvous, u64::MAX);
-        let mut waiters = group.0.lock();
+        let mut waiters = group.lock();
         if !waiters.has(&me) {
             // Met, even if a note came too.
             return Ok(me.value.load(Ordering::Relaxed));

@@ -20,7 +20,7 @@ pub(crate) use fork::kernel_proc;
 #[cfg(test)]
 pub(crate) use fork::test_proc;
 pub use fork::{Groups, fork, spawn};
-pub use meet::{Rendezvous, rendezvous, semacquire, semrelease};
+pub use meet::{Rendezvous, exchange, rendezvous, semacquire, semrelease};
 pub(crate) use names::init;
 pub use note::{NoteGroup, deliver_notes, noted, notify, post, post_group, takes_notes};
 pub use table::{each, find, next};

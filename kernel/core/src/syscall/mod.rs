@@ -81,6 +81,6 @@ fn other(me: &Thread, sys: Sys, a: [u64; 6]) -> Result<u64> {
         Sys::Exec => process::exec(me, a),
         Sys::Portal => portal::portal(me, a),
         Sys::Wake => portal::wake(me, a),
-        Sys::Exchange => Err(Error::NotSupported.into()),
+        Sys::Exchange => process::exchange(me, a),
     }
 }

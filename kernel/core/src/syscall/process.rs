@@ -134,6 +134,12 @@ pub(super) fn rendezvous(me: &Thread, a: [u64; 6]) -> Result<u64> {
     proc::rendezvous(&groups.rendezvous, tag, value)
 }
 
+pub(super) fn exchange(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [tag, page, ..] = a;
+    let groups = me.proc.groups()?;
+    proc::exchange(me, &groups.rendezvous, tag, page)
+}
+
 pub(super) fn semacquire(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [addr, nanoseconds, ..] = a;
     proc::semacquire(me, addr, if nanoseconds == 0 { 0 } else { deadline(nanoseconds) })

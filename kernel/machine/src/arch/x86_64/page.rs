@@ -32,6 +32,8 @@ const USER: u64 = 4;
 const UNCACHED: u64 = 0x18;
 const LARGE: u64 = 0x80;
 const NO_EXECUTE: u64 = 1 << 63;
+/// Not present, and not to be made either: what was there was given away.
+const GONE: u64 = 1 << 9;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const TABLE: u64 = PRESENT | WRITE | USER;
 
@@ -73,6 +75,9 @@ fn walk(root: u64, addr: u64, level: u32, mut take: Option<Take<'_>>) -> Option<
         let mut value = e.load(Ordering::Relaxed);
         if value & PRESENT == 0 {
             let new = (take.as_mut()?)()?;
+            if value == GONE {
+                (0..512).for_each(|i| entry(new, i).store(GONE, Ordering::Relaxed));
+            }
             value = new | TABLE;
             e.store(value, Ordering::Release);
         }
@@ -276,6 +281,70 @@ fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
         }
     }
     None
+}
+
+#[unsafe(no_mangle)]
+fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)> {
+    let mut at = from;
+    'next: while at < to.min(USER_END) {
+        let mut table = root.0.0 << 12;
+        for level in (0..4).rev() {
+            let e = entry(table, index(at, level)).load(Ordering::Acquire);
+            if e == GONE {
+                return Some((at, level as u8));
+            }
+            if level == 0 || e & PRESENT == 0 {
+                let size = 1u64 << (12 + 9 * level);
+                at = (at & !(size - 1)) + size;
+                continue 'next;
+            }
+            table = e & ADDRESS;
+        }
+    }
+    None
+}
+
+#[unsafe(no_mangle)]
+fn set_gone(root: Root, addr: u64, level: u8, gone: bool) -> bool {
+    let Some(e) = walk(root.0.0 << 12, addr, level.into(), Some(&mut zeroed_table)) else { return false };
+    if e.load(Ordering::Relaxed) & PRESENT == 0 {
+        e.store(if gone { GONE } else { 0 }, Ordering::Relaxed);
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+fn take_table(root: Root, addr: u64, level: u8) -> Option<Frame> {
+    let e = walk(root.0.0 << 12, addr, level.into(), None)?;
+    let old = e.load(Ordering::Relaxed);
+    if old & PRESENT == 0 {
+        return None;
+    }
+    e.store(GONE, Ordering::Release);
+    Some(Frame((old & ADDRESS) >> 12))
+}
+
+#[unsafe(no_mangle)]
+fn put_table(root: Root, addr: u64, level: u8, table: Frame) -> bool {
+    match walk(root.0.0 << 12, addr, level.into(), Some(&mut zeroed_table)) {
+        Some(e) if e.load(Ordering::Relaxed) & PRESENT == 0 => {
+            e.store(table.0 << 12 | TABLE, Ordering::Release);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[unsafe(no_mangle)]
+fn table_entry(table: Frame, index: u64) -> Option<Frame> {
+    let e = entry(table.0 << 12, index).load(Ordering::Relaxed);
+    (e & PRESENT != 0).then_some(Frame((e & ADDRESS) >> 12))
+}
+
+#[unsafe(no_mangle)]
+fn set_table_entry(table: Frame, index: u64, frame: Frame, level: u8) {
+    let bits = if level == 0 { PRESENT | USER | bits(Rights::Write) } else { TABLE };
+    entry(table.0 << 12, index).store(frame.0 << 12 | bits, Ordering::Relaxed);
 }
 
 #[unsafe(no_mangle)]
