@@ -255,6 +255,7 @@ mod tests {
 
     #[test]
     fn random_objects_keep_their_bytes_and_slabs_go_back() {
+        let _alone = crate::fake::memory();
         let heap = Heap::new();
         let mut live: Vec<(*mut u8, Layout, u8)> = Vec::new();
         let mut seed = 88_172_645_463_325_252u64;
@@ -293,6 +294,7 @@ mod tests {
 
     #[test]
     fn an_impossible_size_is_refused() {
+        let _alone = crate::fake::memory();
         let heap = Heap::new();
         let layout = Layout::from_size_align(64 << 20, 8).unwrap();
         // SAFETY: not of size zero.

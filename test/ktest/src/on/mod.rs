@@ -5,6 +5,7 @@ mod bad;
 mod call;
 mod fault;
 mod file;
+mod give;
 mod imp;
 mod left;
 mod mail;
@@ -155,7 +156,16 @@ fn all() -> Result<bool> {
             }
         }
     };
-    let lists = [file::TESTS, bad::TESTS, tree::TESTS, proc::TESTS, call::TESTS, answer::TESTS, mail::TESTS];
+    let lists = [
+        file::TESTS,
+        bad::TESTS,
+        tree::TESTS,
+        proc::TESTS,
+        call::TESTS,
+        answer::TESTS,
+        mail::TESTS,
+        give::TESTS,
+    ];
     lists.into_iter().flatten().for_each(|(name, test)| run(name, test));
     let two = fault::two_cpus()?;
     for (name, test) in left::TESTS {
