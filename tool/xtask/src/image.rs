@@ -1,8 +1,8 @@
 //! Builds what a machine boots: the kernel, the user programs, and the archive that holds them.
 
-use crate::cpio::Archive;
 use crate::tell::{Done, run};
 use crate::{cargo, check, root, target};
+use cpio::Archive;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;

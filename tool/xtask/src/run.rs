@@ -1,11 +1,11 @@
 //! `cargo xtask run`: the ordinary machine on your terminal, or a script in it.
 
-use crate::cpio::Archive;
 use crate::image;
 use crate::machine::{self, End, Ended, Options, Streams};
 use crate::target;
 use crate::tell::Done;
 use crate::term::{Keys, Raw};
+use cpio::Archive;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn folder(name: &str) -> Done<PathBuf> {
 fn archive(options: &Options) -> Done<Archive> {
     let mut archive = image::ordinary()?;
     if options.share.is_some() {
-        archive.append("lib/services", b"host - /bin/hostfs /n/host\n");
+        archive.append("lib/services", b"host /n/host create restart=5/60 /bin/hostfs\n");
     }
     Ok(archive)
 }
