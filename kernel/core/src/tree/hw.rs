@@ -131,6 +131,10 @@ impl Tree for Hardware {
         if file.path != 0 && !here::is_owner() || file.path >= IRQ && mode & 3 != OREAD {
             return Err(Error::Perm.into());
         }
+        // From now on: what a line tells before the first read must not be lost.
+        if let Some(n) = irq_of(file) {
+            machine::unmask(n);
+        }
         Ok(file)
     }
 
