@@ -5,6 +5,7 @@
 
 use super::error::{Result, check};
 use super::file::File;
+use crate::alloc::boxed::Box;
 use crate::sys;
 use abi::file::{OCEXEC, OWRITE};
 pub use abi::portal::{Limits, WANT_FLUSH};
@@ -91,8 +92,21 @@ pub fn after_main() {
     }
 }
 
+/// What the process that stays does meanwhile.
+static MEANWHILE: crate::Mutex<Option<Box<dyn FnOnce() + Send>>> = crate::Mutex::new(None);
+
+/// Gives the process that stays behind its portal work of its own, such as waiting for interrupts. A thread could do it,
+/// but would outlive a process that is killed.
+pub fn meanwhile(work: impl FnOnce() + Send + 'static) {
+    *MEANWHILE.lock() = Some(Box::new(work));
+}
+
 /// Waits for ever, so that a process without work of its own goes on owning its portal.
 pub fn stay(portal: Portal) -> ! {
+    let work = MEANWHILE.lock().take();
+    if let Some(work) = work {
+        work();
+    }
     loop {
         // A note without a handler ends the process here; with one, it waits on.
         let _ = sys::sleep(u64::MAX);

@@ -1,7 +1,7 @@
 //! [`Link`]: requests to the device, several at once, each with buffers that the device may know.
 //!
-//! A handler takes a [`Job`], which is a place for one request and its answer, sends, and sleeps until the thread that
-//! waits for the device's interrupt has found the answer. A handler that is interrupted leaves its job: the place, and
+//! A handler takes a [`Job`], which is a place for one request and its answer, sends, and sleeps until the process that
+//! waits for the device's interrupts has found the answer. A handler that is interrupted leaves its job: the place, and
 //! the fid that the request may have made, are free again only when the answer has come, so that neither a tag nor a
 //! fid is used twice.
 //!
@@ -10,7 +10,7 @@
 //! Locks: `device` is held while a queue is looked after, never while somebody waits.
 #![allow(unsafe_code, reason = "makes slices of buffers that the device gave back")]
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use hostfs::errors;
 use ninep::dialect::l::{Rmsg, Tmsg};
 use ninep::{Ask, Effect, Name, Names};
@@ -78,6 +78,8 @@ pub(super) struct Link {
     /// How many places are free.
     free: AtomicI32,
     free_large: AtomicI32,
+    /// Nobody waits for interrupts yet: whoever wants an answer looks for it.
+    polls: AtomicBool,
     /// One for each place: released when its answer has come.
     done: [AtomicI32; JOBS],
     /// Two pages for each place, then the large buffers.
@@ -123,10 +125,16 @@ impl Link {
             device: Mutex::new(places),
             free: AtomicI32::new(JOBS as i32),
             free_large: AtomicI32::new(LARGE as i32),
+            polls: AtomicBool::new(true),
             done: [const { AtomicI32::new(0) }; JOBS],
             buffers: cut.as_ptr() as usize,
             data: (each - 1) * PAGE,
         })))
+    }
+
+    /// Somebody waits for interrupts from now on.
+    pub(super) fn wait_from_now_on(&self) {
+        self.polls.store(false, Ordering::Release);
     }
 
     /// The largest message.
@@ -431,6 +439,13 @@ impl Job {
     /// Waits for the answer. An error of the host's is an error here.
     pub(super) fn wait(&mut self) -> Result<Rmsg<'_>> {
         let done = self.link.done.get(self.place).ok_or(Error::BadArg)?;
+        while self.link.polls.load(Ordering::Acquire) {
+            self.link.answered();
+            if done.load(Ordering::Acquire) > 0 {
+                break;
+            }
+            let _ = sys::sleep(0);
+        }
         acquire(done)?;
         self.waited = true;
         let flight = self.link.device.lock().flights.get(self.place).copied().flatten();

@@ -9,7 +9,7 @@ use portolan::abi::file::{MCREATE, MREPL, ORDWR};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::portal::{self, Limits, Portal};
-use portolan::{Error, File, Result, fs, process, served, thread};
+use portolan::{Error, File, Result, fs, process, served};
 use tree::Host;
 use virtio::DeviceType;
 
@@ -61,12 +61,13 @@ fn serve(given: &Given) -> Result<Portal> {
     let mut device = device.ok_or(Error::new("the host shares nothing: cargo xtask run --share DIR"))?;
     let irq = core::mem::replace(&mut device.irq, File::from_fd(-1));
     let link = Link::new(device, PAGES[usize::from(free() < SPARE)])?;
-    thread::spawn(move || {
+    portal::meanwhile(move || {
+        link.wait_from_now_on();
         // An error here means that the line is gone; requests then wait until they are interrupted.
         while irq.read(&mut [0; 24]).is_ok() {
             link.answered();
         }
-    })?;
+    });
     let said = |e: served::Fail| Error::new(e.text());
     let offered = l::Tmsg::Tversion { msize: link.msize(), version: l::VERSION };
     let agreed = link.ask(&offered, |r| match *r {
