@@ -115,13 +115,15 @@ extern "C" fn enter_flush(_: usize) -> ! {
 /// Ends the call on an activation for its caller, whose `call` is locked.
 fn leave(x: &Ref<Thread>, why: Ending) {
     let Some(act) = &x.act else { return };
-    let caller = act.caller.lock().take();
-    let Some(caller) = caller else { return };
-    lend::replace(x);
+    let mut slot = act.caller.lock();
+    let Some(caller) = slot.take() else { return };
     if why == Ending::Left {
+        // Before the handler can see that it is nobody's any more, which ends it.
         act.zombie.store(true, Ordering::Relaxed);
         counters::ZOMBIES.up();
     }
+    drop(slot);
+    lend::replace(x);
     caller.answer.set(&ending(why));
     // What it had of its caller's urgency goes with the caller.
     sched::set_priority(x, SERVER);

@@ -173,12 +173,12 @@ pub(super) fn replace(x: &Ref<Thread>) {
     let Some(act) = &x.act else { return };
     let mut lent = act.lent.lock();
     let Some(space) = lent.space.take() else { return };
-    let pages = lent.pages;
-    // The activation's own memory stands in, and is taken out when the handler ends.
+    // The activation's own memory stands in, and is taken out when the handler ends: if that is now, it waits for the
+    // lock, and nothing is put where it has taken out.
     lent.space = Some(act.portal.space.clone());
     act.portal.space.lending(true);
+    replace_range(x, 0, lent.pages);
     drop(lent);
-    replace_range(x, 0, pages);
     space.lending(false);
 }
 
