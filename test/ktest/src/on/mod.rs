@@ -137,6 +137,7 @@ fn settle() -> Result<()> {
 
 fn all() -> Result<bool> {
     names()?;
+    let two = fault::two_cpus()?;
     settle()?;
     let prefix = prefix();
     let before = counters()?;
@@ -167,7 +168,6 @@ fn all() -> Result<bool> {
         give::TESTS,
     ];
     lists.into_iter().flatten().for_each(|(name, test)| run(name, test));
-    let two = fault::two_cpus()?;
     for (name, test) in left::TESTS {
         for (place, cpu) in [("one_cpu", 0), ("two_cpus", 1)] {
             if two || cpu == 0 {
