@@ -106,6 +106,11 @@ pub const RFREND: u32 = 1 << 13;
 /// rfork(2): no mount, and no path that begins with `#`, from now on.
 pub const RFNOMNT: u32 = 1 << 14;
 
+/// pwrite: the whole pages of the buffer leave the writer.
+pub const GIVE: u32 = 1;
+/// pread: the whole pages of the buffer may be replaced by others.
+pub const TAKE: u32 = 1;
+
 /// wstat(5): a 32-bit field that is not to change.
 pub const NOCHANGE32: u32 = u32::MAX;
 /// wstat(5): a 64-bit field that is not to change.

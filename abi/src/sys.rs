@@ -43,9 +43,9 @@ calls! {
     /// Gives a port back to `nowhere`.
     Close "close" (fd),
     /// Reads at an offset; offset -1 reads at the descriptor's own and moves it.
-    Pread "pread" (fd, buf, len, offset),
+    Pread "pread" (fd, buf, len, offset, terms),
     /// Writes at an offset; offset -1 as in pread.
-    Pwrite "pwrite" (fd, buf, len, offset),
+    Pwrite "pwrite" (fd, buf, len, offset, terms),
     /// Moves the descriptor's offset: whence 0 from the start, 1 from here, 2 from the end.
     Seek "seek" (fd, offset, whence),
     /// Copies a port; `new` is -1 for the lowest free one.

@@ -3,6 +3,7 @@
 //! It is a 9P2000 message, decoded, with the payload as a reference ([`Data`]). For a user-level server the portal
 //! call turns it into the words of [`abi::portal`]; a kernel tree takes it as it is.
 
+use crate::tree::Parcel;
 use abi::error::Error;
 use abi::file::Qid;
 
@@ -50,6 +51,10 @@ pub enum Data<'a> {
     ToKernel(&'a mut [u8]),
     /// A Twrite's bytes in the kernel.
     FromKernel(&'a [u8]),
+    /// A Twrite's bytes as pages that leave the writer, for a tree that moves them: it takes the parcel or leaves it.
+    Give(&'a mut Option<Parcel>),
+    /// As `ToUser`, in memory whose pages a tree may replace.
+    Take(UserBuf),
     /// Room for an Rwalk's qids; at least as many as names are asked.
     Qids(&'a mut [Qid]),
 }

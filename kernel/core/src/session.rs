@@ -16,6 +16,10 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 pub trait Serve: Sync {
     /// Answers one request of a session, in place, on the caller's kernel stack.
     fn answer(&self, session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply>;
+    /// Does it pass on pages that are given?
+    fn moves_pages(&self) -> bool {
+        false
+    }
 }
 
 /// Who answers.
@@ -120,6 +124,11 @@ impl Session {
             Server::Portal(p) => Some(p),
             _ => None,
         }
+    }
+
+    /// Does its server pass on pages that are given?
+    pub fn moves_pages(&self) -> bool {
+        matches!(self.server, Server::Tree(tree) if tree.moves_pages())
     }
 
     /// Is it a portal's own descriptor, from which one can mount?

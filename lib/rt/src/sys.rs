@@ -76,6 +76,22 @@ pub fn pread(fd: i32, buf: &mut [u8], offset: i64) -> Option<usize> {
 pub fn pwrite(fd: i32, buf: &[u8], offset: i64) -> Option<usize> {
     call!(Pwrite, fd, buf.as_ptr(), buf.len(), offset).map(|r| r as usize)
 }
+/// As [`pread`], into memory whose whole pages may be replaced by those that a writer gave.
+///
+/// # Safety
+/// The range is the caller's to change, and nothing refers to it meanwhile.
+#[inline]
+pub unsafe fn take(fd: i32, addr: u64, len: usize, offset: i64) -> Option<usize> {
+    call!(Pread, fd, addr, len, offset, abi::file::TAKE).map(|r| r as usize)
+}
+/// As [`pwrite`]; then the whole pages of the range are gone, and touching them is a fault.
+///
+/// # Safety
+/// Nothing refers to the range any more.
+#[inline]
+pub unsafe fn give(fd: i32, addr: u64, len: usize, offset: i64) -> Option<usize> {
+    call!(Pwrite, fd, addr, len, offset, abi::file::GIVE).map(|r| r as usize)
+}
 /// Moves the descriptor's offset.
 #[inline]
 pub fn seek(fd: i32, offset: i64, whence: u32) -> Option<u64> {

@@ -93,6 +93,19 @@ impl Pages {
         Some(frame)
     }
 
+    /// Drops the pages before one.
+    pub fn skip(&mut self, page: u64) -> Result<()> {
+        while let Some(&piece) = self.list.last().filter(|p| p.at < page) {
+            if piece.at.saturating_add(size(piece.level)) <= page {
+                self.list.pop();
+                discard(piece.frame, piece.level);
+            } else {
+                self.divide()?;
+            }
+        }
+        Ok(())
+    }
+
     /// The next, divided until it is no larger than `room` and fits the place of a page of number `to`.
     fn next(&mut self, to: u64, room: u64) -> Result<Option<Piece>> {
         while let Some(&piece) = self.list.last() {

@@ -7,6 +7,7 @@
 mod chan;
 mod dir;
 mod file;
+mod give;
 #[cfg(test)]
 mod model;
 mod ns;

@@ -10,7 +10,7 @@ use crate::name::{Chan, Scope, ops};
 use crate::thread::{self, Thread};
 use crate::tree;
 use abi::error::Error;
-use abi::file::OCEXEC;
+use abi::file::{GIVE, OCEXEC, TAKE};
 use abi::limit;
 use abi::sys::Str;
 
@@ -81,6 +81,22 @@ pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
 pub(super) fn pwrite(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
     moved(me, offset(at).and_then(|at| chan.write(buf(addr, len), at)))
+}
+
+/// Reads on the reader's terms.
+pub(super) fn take(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u64> {
+    if terms != u64::from(TAKE) {
+        return Err(Error::BadArg.into());
+    }
+    word(me.proc.chan(fd).take(buf(addr, len), offset(at)?)?)
+}
+
+/// Writes on the writer's terms.
+pub(super) fn give(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u64> {
+    if terms != u64::from(GIVE) {
+        return Err(Error::BadArg.into());
+    }
+    word(me.proc.chan(fd).give(buf(addr, len), offset(at)?)?)
 }
 
 /// Opens.

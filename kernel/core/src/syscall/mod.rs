@@ -22,8 +22,8 @@ pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> u64 {
     let [w0, w1, w2, w3, w4, w5] = a;
     match number {
         REPLY => crate::call::reply(w0, w1, w2, w3, me),
-        PREAD => file::pread(w0, w1, w2, w3, me),
-        PWRITE => file::pwrite(w0, w1, w2, w3, me),
+        PREAD if w4 == 0 => file::pread(w0, w1, w2, w3, me),
+        PWRITE if w4 == 0 => file::pwrite(w0, w1, w2, w3, me),
         CLOCK if w0 == 3 => u64::from(me.proc.pid),
         _ => rare(w0, w1, w2, w3, w4, w5, number),
     }
@@ -43,6 +43,8 @@ fn rare(w0: u64, w1: u64, w2: u64, w3: u64, w4: u64, w5: u64, number: u64) -> u6
 fn other(me: &Thread, sys: Sys, a: [u64; 6]) -> Result<u64> {
     let [w0, w1, w2, w3, ..] = a;
     match sys {
+        Sys::Pread => file::take(me, a),
+        Sys::Pwrite => file::give(me, a),
         Sys::Reply => Ok(crate::call::reply(w0, w1, w2, w3, me)),
         Sys::Rfork => process::rfork(me, a),
         Sys::Exits => process::exits(me, a),
@@ -62,8 +64,6 @@ fn other(me: &Thread, sys: Sys, a: [u64; 6]) -> Result<u64> {
         Sys::Open => file::open(a),
         Sys::Create => file::create(a),
         Sys::Close => file::close(a),
-        Sys::Pread => Ok(file::pread(w0, w1, w2, w3, me)),
-        Sys::Pwrite => Ok(file::pwrite(w0, w1, w2, w3, me)),
         Sys::Seek => file::seek(a),
         Sys::Dup => file::dup(a),
         Sys::Pipe => file::pipe(a),

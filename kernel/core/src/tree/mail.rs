@@ -5,6 +5,7 @@
 //! may still be answered, so that its reader knows when there is nothing to wait for: a message is settled by
 //! its reply, by the reader's taking the next one, or by the end of the mailbox.
 
+use super::Parcel;
 use crate::base::{Bytes, List, Ref, Spin};
 use crate::call::Portal;
 use crate::counters;
@@ -20,15 +21,15 @@ pub(super) struct Letter {
     /// The sender's number and user.
     pub(super) pid: u32,
     pub(super) user: Ref<Bytes>,
-    pub(super) bytes: Bytes,
-    /// How much of it has been read, its head included.
+    pub(super) parcel: Parcel,
+    /// How much of its first line has been read.
     pub(super) done: usize,
 }
 
 impl Letter {
-    pub(super) fn new(from: Option<Ref<Side>>, pid: u32, user: Ref<Bytes>, bytes: Bytes) -> Letter {
+    pub(super) fn new(from: Option<Ref<Side>>, pid: u32, user: Ref<Bytes>, parcel: Parcel) -> Letter {
         counters::LETTERS.up();
-        Letter { from, pid, user, bytes, done: 0 }
+        Letter { from, pid, user, parcel, done: 0 }
     }
 }
 
@@ -143,21 +144,22 @@ impl Mailbox {
         }
     }
 
-    /// Queues a message; it comes back where there is no room.
-    pub(super) fn put(&self, letter: Letter) -> Result<Option<Letter>> {
+    /// Queues a message; it stays where it is when there is no room, or on an error.
+    pub(super) fn put(&self, letter: &mut Option<Letter>) -> Result<()> {
+        let Some(l) = letter else { return Ok(()) };
+        let (pid, len) = (l.pid, l.parcel.size());
         let mut s = self.state.lock();
-        let len = letter.bytes.len();
-        if let Err(e) = s.admits(letter.pid) {
-            drop(s);
-            return Err(e);
-        }
+        s.admits(pid)?;
         if !s.room(len) {
-            return Ok(Some(letter));
+            return Ok(());
         }
-        s.queue.push(letter)?;
-        s.bytes = s.bytes.saturating_add(len);
-        wake(&mut s.readers);
-        Ok(None)
+        s.queue.reserve(1)?;
+        if let Some(l) = letter.take() {
+            s.queue.push(l)?;
+            s.bytes = s.bytes.saturating_add(len);
+            wake(&mut s.readers);
+        }
+        Ok(())
     }
 
     /// Takes the next message; without one, says whether none comes.
@@ -165,7 +167,7 @@ impl Mailbox {
         let mut s = self.state.lock();
         let letter = s.queue.remove(0);
         if let Some(letter) = &letter {
-            s.bytes = s.bytes.saturating_sub(letter.bytes.len());
+            s.bytes = s.bytes.saturating_sub(letter.parcel.size());
             wake(&mut s.writers);
         }
         (letter, s.over())
@@ -257,7 +259,7 @@ impl Side {
     }
 
     /// A sender's: a reply. Who has closed the file gets none, nor who leaves too many unread.
-    pub(super) fn answer(&self, reply: Letter) -> Result<()> {
+    pub(super) fn answer(&self, reply: &mut Option<Letter>) -> Result<()> {
         let mut s = self.state.lock();
         s.waiting = s.waiting.saturating_sub(1);
         let r = if s.closed {
@@ -265,7 +267,7 @@ impl Side {
         } else if s.letters.len() >= MAIL {
             Err(Error::Full.into())
         } else {
-            s.letters.push(reply)
+            s.letters.reserve(1).and_then(|()| reply.take().map_or(Ok(()), |r| s.letters.push(r)))
         };
         wake(&mut s.readers);
         r

@@ -32,11 +32,11 @@ const SENDERS: usize = 5;
 fn letter(from: Option<Ref<Side>>, pid: u32, user: &Ref<Bytes>, number: u64, len: usize) -> Letter {
     let mut bytes = vec![0; len.max(8)];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
-    Letter::new(from, pid, user.clone(), Bytes::new(&bytes).unwrap())
+    Letter::new(from, pid, user.clone(), Bytes::new(&bytes).unwrap().into())
 }
 
 fn number(letter: &Letter) -> u64 {
-    u64::from_le_bytes(letter.bytes[..8].try_into().unwrap())
+    u64::from_le_bytes(letter.parcel.bytes()[..8].try_into().unwrap())
 }
 
 impl World {
@@ -58,9 +58,10 @@ impl World {
     fn send(&mut self, who: usize, len: usize) {
         let pid = who as u32 + 10;
         let l = letter(Some(self.sides[who].clone()), pid, &self.user, self.next, len);
-        let len = l.bytes.len();
+        let len = l.parcel.size();
         self.sides[who].expect();
-        let r = self.mailbox.put(l);
+        let mut l = Some(l);
+        let r = self.mailbox.put(&mut l).map(|()| l.take());
         let admitted = self.mode == 1 || self.mode == pid;
         let bytes: usize = self.queue.iter().map(|q| self.len_of(q.1)).sum();
         let room = self.queue.is_empty() || self.queue.len() < MAIL && bytes + len <= MAIL_BYTES;
@@ -105,7 +106,7 @@ impl World {
         assert_eq!(to.is_some(), self.last.is_some());
         let (Some(to), Some(who)) = (to, self.last.take()) else { return };
         assert!(Ref::same(&to, &self.sides[who]), "the reply goes to the sender of the message read last");
-        let r = to.answer(letter(None, 1, &self.user, self.next, 8));
+        let r = to.answer(&mut Some(letter(None, 1, &self.user, self.next, 8)));
         let s = &mut self.senders[who];
         s.waiting -= 1;
         match (s.closed, s.replies.len() >= MAIL) {
@@ -175,7 +176,7 @@ fn mailboxes_do_as_the_model_says() {
     }
     let user = w.user.clone();
     w.mailbox.end();
-    assert!(matches!(w.mailbox.put(letter(None, 10, &user, 1, 8)), Err(e) if e == Error::Died.into()));
+    assert_eq!(w.mailbox.put(&mut Some(letter(None, 10, &user, 1, 8))), Err(Error::Died.into()));
     drop(w);
     assert_eq!(counters::LETTERS.get(), before, "a letter was kept");
 }

@@ -9,9 +9,9 @@
 
 use super::mail::{Letter, Mailbox, Mode, Side, wake};
 use super::text::decimal;
-use super::{Entry, Tree, here, put, take, wrote};
+use super::{Entry, Parcel, Tree, here, put, take, wrote};
 use crate::base::{Bytes, List, Ref, Spin};
-use crate::msg::{Msg, Reply, Result};
+use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::proc::{self, Proc};
 use crate::session::Session;
@@ -153,45 +153,58 @@ fn wait(
 }
 
 /// The bytes of a write, and who writes them.
-fn letter(m: &Msg<'_>, from: Option<Ref<Side>>) -> Result<Letter> {
-    let len = usize::try_from(m.count).unwrap_or(usize::MAX);
-    if len > MESSAGE {
-        return Err(Error::TooLong.into());
-    }
-    let mut bytes = Bytes::zeroed(len)?;
-    take(&m.data, 0, &mut bytes)?;
+fn letter(m: &mut Msg<'_>, from: Option<Ref<Side>>) -> Result<Letter> {
+    let parcel = match &mut m.data {
+        Data::Give(parcel) => parcel.take().unwrap_or_default(),
+        data => {
+            let len = usize::try_from(m.count).unwrap_or(usize::MAX);
+            if len > MESSAGE {
+                return Err(Error::TooLong.into());
+            }
+            let mut bytes = Bytes::zeroed(len)?;
+            take(data, 0, &mut bytes)?;
+            Parcel::from(bytes)
+        }
+    };
     let me = &thread::current().proc;
-    Ok(Letter::new(from, me.pid, me.user_name(), bytes))
+    Ok(Letter::new(from, me.pid, me.user_name(), parcel))
 }
 
-fn send(side: &Ref<Side>, m: &Msg<'_>) -> Result<Reply> {
+/// A letter that was not sent: given pages go back.
+fn unsent(m: &mut Msg<'_>, letter: Option<Letter>) {
+    if let (Data::Give(slot), Some(mut letter)) = (&mut m.data, letter) {
+        **slot = Some(core::mem::take(&mut letter.parcel));
+    }
+}
+
+fn send(side: &Ref<Side>, m: &mut Msg<'_>) -> Result<Reply> {
     let mailbox = &side.mailbox;
-    let mut letter = letter(m, Some(side.clone()))?;
-    let (pid, len) = (letter.pid, letter.bytes.len());
+    let mut letter = Some(letter(m, Some(side.clone()))?);
+    let len = m.count as usize;
     side.expect();
     loop {
-        let r = match mailbox.put(letter) {
-            Ok(None) => return wrote(m),
-            Ok(Some(back)) => {
-                letter = back;
-                wait(mailbox, |s| &mut s.writers, |s| s.room(len) || s.admits(pid).is_err())
-            }
-            Err(e) => {
-                side.settle();
-                return Err(e);
-            }
-        };
-        if r.is_err() {
+        let mut r = mailbox.put(&mut letter);
+        if letter.is_none() {
+            return wrote(m);
+        }
+        if r.is_ok() {
+            let pid = here::pid();
+            r = wait(mailbox, |s| &mut s.writers, |s| s.room(len) || s.admits(pid).is_err());
+        }
+        if let Err(e) = r {
             side.settle();
-            drop(letter);
-            return r.map(|()| Reply::default());
+            unsent(m, letter);
+            return Err(e);
         }
     }
 }
 
-fn answer(side: &Side, m: &Msg<'_>) -> Result<Reply> {
-    let reply = letter(m, None)?;
-    side.whom().ok_or(Error::NoMessage)?.answer(reply)?;
+fn answer(side: &Side, m: &mut Msg<'_>) -> Result<Reply> {
+    let to = side.whom().ok_or(Error::NoMessage)?;
+    let mut letter = Some(letter(m, None)?);
+    let r = to.answer(&mut letter);
+    unsent(m, letter);
+    r?;
     wrote(m)
 }
 
@@ -239,7 +252,7 @@ fn head<'b>(letter: &Letter, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
         b" ",
         &letter.user,
         b" ",
-        decimal(letter.bytes.len() as u64, &mut len),
+        decimal(letter.parcel.size() as u64, &mut len),
         b"\n",
     ];
     let mut end = 0usize;
@@ -253,40 +266,40 @@ fn head<'b>(letter: &Letter, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
     buf.get(..end).unwrap_or(&[])
 }
 
-/// Copies out what has not been read of a letter: how much there was room for, and whether that was all.
-fn copy_out(letter: &Letter, m: &mut Msg<'_>) -> Result<(usize, bool)> {
+/// Moves what has not been read of a letter: how much there was room for, and whether that was all. A message with given
+/// pages comes without its first line, which is read before, so that they find their place.
+fn read_letter(letter: &mut Letter, m: &mut Msg<'_>) -> Result<(usize, bool)> {
     let mut buf = [0; HEAD];
     let head = if letter.from.is_some() { head(letter, &mut buf) } else { &[] };
     let room = usize::try_from(m.count).unwrap_or(0);
-    let mut done = 0usize;
-    let mut skip = letter.done;
-    for part in [head, &letter.bytes] {
-        let rest = part.get(skip.min(part.len())..).unwrap_or(&[]);
-        skip = skip.saturating_sub(part.len());
-        let rest = rest.get(..room.saturating_sub(done)).unwrap_or(rest);
-        let n = put(&mut m.data, done, rest)?;
-        done = done.saturating_add(usize::try_from(n).unwrap_or(0));
+    let line = head.get(letter.done..).unwrap_or(&[]);
+    let mut n = put(&mut m.data, 0, line.get(..room).unwrap_or(line))? as usize;
+    letter.done = letter.done.saturating_add(n);
+    if n == 0 || letter.done >= head.len() && !letter.parcel.has_pages() {
+        match letter.parcel.read(m, n, room.saturating_sub(n)) {
+            Ok(more) => n = n.saturating_add(more),
+            Err(e) if n == 0 => return Err(e),
+            Err(_) => {}
+        }
     }
-    let all = head.len().saturating_add(letter.bytes.len());
-    Ok((done, letter.done.saturating_add(done) >= all))
+    Ok((n, letter.done >= head.len() && letter.parcel.is_read()))
 }
 
 /// Reads on in a letter, and keeps what is left of it.
 fn read_on(side: &Side, mut letter: Letter, m: &mut Msg<'_>) -> Result<Reply> {
-    let read = copy_out(&letter, m);
-    match read {
-        Ok((_, true)) => {}
-        Ok((n, false)) => {
-            letter.done = letter.done.saturating_add(n);
-            side.keep(letter);
-        }
-        Err(_) => side.keep(letter),
+    let read = read_letter(&mut letter, m);
+    if !matches!(read, Ok((_, true))) {
+        side.keep(letter);
     }
     let (n, _) = read?;
     Ok(Reply { count: u32::try_from(n).unwrap_or(0), ..Reply::default() })
 }
 
 impl Tree for Mboxes {
+    fn moves_pages(&self) -> bool {
+        true
+    }
+
     fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
         if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
     }

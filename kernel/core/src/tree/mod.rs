@@ -12,6 +12,7 @@ pub mod hw;
 mod log;
 mod mail;
 mod mbox;
+mod parcel;
 mod pipe;
 mod proc;
 mod record;
@@ -24,6 +25,7 @@ pub mod trace;
 pub use env::Env;
 pub use mail::Mailbox;
 pub(crate) use mbox::end as end_mailbox;
+pub use parcel::Parcel;
 pub use pipe::pipe;
 pub use record::Entry;
 pub(crate) use srv::successor;
@@ -62,6 +64,10 @@ pub trait Tree: Sync {
     fn write(&self, _file: Qid, _m: &mut Msg<'_>) -> Result<Reply> {
         Err(Error::Perm.into())
     }
+    /// Are its reads and writes made for pages that are given?
+    fn moves_pages(&self) -> bool {
+        false
+    }
     /// An open file is closed for the last time.
     fn close(&self, _file: Qid, _mode: u8) {}
     /// Removes a file.
@@ -78,6 +84,10 @@ pub trait Tree: Sync {
 struct Common(&'static dyn Tree);
 
 impl Serve for Common {
+    fn moves_pages(&self) -> bool {
+        self.0.moves_pages()
+    }
+
     fn answer(&self, _: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply> {
         let tree = self.0;
         match m.op {
@@ -203,7 +213,7 @@ pub fn put(data: &mut Data<'_>, at: usize, bytes: &[u8]) -> Result<u32> {
             }
             n
         }
-        Data::ToUser(to) => {
+        Data::ToUser(to) | Data::Take(to) => {
             let n = to.len.saturating_sub(at).min(bytes.len());
             let addr = to.addr.wrapping_add(u64::try_from(at).unwrap_or(0));
             if n > 0 && !machine::copy_out(UserBuf { addr, len: n }, bytes.get(..n).unwrap_or(&[])) {

@@ -4,9 +4,9 @@
 //! waits while the buffer is full. When an end's last descriptor is closed, reads at the other find the end of the
 //! file once the buffer is empty, and writes fail and are told by a note.
 
-use super::{Entry, Tree, here, put, take};
+use super::{Entry, Parcel, Tree, here, put, take, wrote};
 use crate::base::{Bytes, List, Ref, Spin};
-use crate::msg::{Msg, Reply, Result};
+use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::thread::{self, Doing, Thread, Waiters};
 use abi::error::Error;
@@ -17,6 +17,8 @@ pub(crate) struct Pipes;
 
 /// Bytes that wait in one direction.
 const ROOM: usize = 8192;
+/// Writes of given pages that wait in one direction.
+const PARCELS: usize = 4;
 /// A copy in or out goes through so many bytes on the kernel's stack.
 const PIECE: usize = 512;
 
@@ -25,6 +27,8 @@ struct Way {
     buffer: Bytes,
     from: usize,
     len: usize,
+    /// Pages that were given; they come before the buffer's bytes, which come only when these have been read.
+    parcels: List<Parcel>,
     /// The ends that write and read are open.
     open_write: bool,
     open_read: bool,
@@ -55,6 +59,7 @@ impl Way {
             buffer: Bytes::zeroed(ROOM)?,
             from: 0,
             len: 0,
+            parcels: List::new(),
             open_write: true,
             open_read: true,
             readers,
@@ -78,8 +83,26 @@ impl Way {
         n
     }
 
+    /// Is there something for readers, or nothing any more?
+    fn readable(&self) -> bool {
+        self.len > 0 || !self.parcels.is_empty() || !self.open_write
+    }
+
+    /// Is there room for bytes, or nobody for whom?
+    fn writable(&self) -> bool {
+        self.len < ROOM && self.parcels.is_empty() || !self.open_read
+    }
+
+    /// Is there room for given pages, or nobody for whom?
+    fn givable(&self) -> bool {
+        self.len == 0 && self.parcels.len() < PARCELS || !self.open_read
+    }
+
     /// Adds bytes, as many as there is room for.
     fn add(&mut self, bytes: &[u8]) -> usize {
+        if !self.parcels.is_empty() {
+            return 0;
+        }
         let n = bytes.len().min(ROOM.saturating_sub(self.len));
         let at = self.from.saturating_add(self.len) % ROOM;
         let first = n.min(ROOM.saturating_sub(at));
@@ -155,7 +178,54 @@ pub fn pipe() -> Result<[Ref<Chan>; 2]> {
     Ok([end(path, b"data")?, end(path | 1, b"data1")?])
 }
 
+fn hung_up() -> Result<Reply> {
+    here::note(abi::note::PIPE);
+    Err(Error::Hungup.into())
+}
+
+/// Reads on in given pages, and keeps what is left.
+fn read_parcel(way: &Spin<Way>, mut parcel: Parcel, m: &mut Msg<'_>) -> Result<Reply> {
+    let n = parcel.read(m, 0, usize::try_from(m.count).unwrap_or(0));
+    let mut rest = (!parcel.is_read()).then_some(parcel);
+    let mut w = way.lock();
+    match rest.take() {
+        // Without memory for its place the rest is lost.
+        Some(parcel) => drop(w.parcels.insert(0, parcel).is_ok()),
+        None => wake(&mut w.writers),
+    }
+    wake(&mut w.readers);
+    Ok(Reply { count: u32::try_from(n?).unwrap_or(0), ..Reply::default() })
+}
+
+/// Writes given pages, all or none.
+fn give(way: &Spin<Way>, m: &mut Msg<'_>) -> Result<Reply> {
+    loop {
+        {
+            let mut w = way.lock();
+            if !w.open_read {
+                drop(w);
+                return hung_up();
+            }
+            if w.givable() {
+                w.parcels.reserve(1)?;
+                if let Data::Give(slot) = &mut m.data
+                    && let Some(parcel) = slot.take_if(|p| p.size() > 0)
+                {
+                    w.parcels.push(parcel)?;
+                }
+                wake(&mut w.readers);
+                return wrote(m);
+            }
+        }
+        wait(way, |w| &mut w.writers, Way::givable)?;
+    }
+}
+
 impl Tree for Pipes {
+    fn moves_pages(&self) -> bool {
+        true
+    }
+
     fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
         if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
     }
@@ -180,6 +250,10 @@ impl Tree for Pipes {
         let asked = usize::try_from(m.count).unwrap_or(0);
         let mut done = 0usize;
         loop {
+            let parcel = way.lock().parcels.remove(0);
+            if let Some(parcel) = parcel {
+                return read_parcel(way, parcel, m);
+            }
             let mut buf = [0; PIECE];
             let room = asked.saturating_sub(done).min(PIECE);
             let (n, over) = {
@@ -198,7 +272,7 @@ impl Tree for Pipes {
                 return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
             }
             if n == 0 {
-                wait(way, |w| &mut w.readers, |w| w.len > 0 || !w.open_write)?;
+                wait(way, |w| &mut w.readers, Way::readable)?;
             }
         }
     }
@@ -206,6 +280,9 @@ impl Tree for Pipes {
     fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
         let pipe = find(file)?;
         let way = ways(&pipe, file).1;
+        if let Data::Give(_) = m.data {
+            return give(way, m);
+        }
         let mut done = 0usize;
         loop {
             let mut buf = [0; PIECE];
@@ -217,8 +294,7 @@ impl Tree for Pipes {
                 let mut w = way.lock();
                 if !w.open_read {
                     drop(w);
-                    here::note(abi::note::PIPE);
-                    return Err(Error::Hungup.into());
+                    return hung_up();
                 }
                 let added = w.add(buf.get(..n).unwrap_or(&[]));
                 if added > 0 {
@@ -228,7 +304,7 @@ impl Tree for Pipes {
             };
             done = done.saturating_add(added);
             if added == 0 {
-                wait(way, |w| &mut w.writers, |w| w.len < ROOM || !w.open_read)?;
+                wait(way, |w| &mut w.writers, Way::writable)?;
             }
         }
     }
@@ -237,12 +313,15 @@ impl Tree for Pipes {
         let Ok(pipe) = find(file) else { return };
         let (reads, writes) = ways(&pipe, file);
         let mut gone = true;
+        let unread;
         {
             let mut w = reads.lock();
             w.open_read = false;
             wake(&mut w.writers);
             gone &= !w.open_write;
+            unread = w.parcels.take();
         }
+        drop(unread);
         {
             let mut w = writes.lock();
             w.open_write = false;

@@ -91,12 +91,14 @@ impl Mailbox {
         let len: usize = words.next().and_then(|w| w.parse().ok()).ok_or_else(unreadable)?;
         buf.truncate(n);
         buf.drain(..=head);
-        while buf.len() < len {
-            let (have, mut more) = (buf.len(), [0; 512]);
-            let room = more.len().min(len - have);
-            match self.0.read(&mut more[..room])? {
+        // Given pages come after the line, and a message may be longer than the room for it.
+        let mut have = buf.len();
+        buf.try_reserve(len - have.min(len)).map_err(|_| Known::NoMemory)?;
+        buf.resize(len, 0);
+        while have < len {
+            match self.0.read(&mut buf[have..])? {
                 0 => return Err(unreadable()),
-                n => buf.extend_from_slice(&more[..n]),
+                n => have += n,
             }
         }
         Ok(Some(Message { pid, user, bytes: buf }))

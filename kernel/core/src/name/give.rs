@@ -1,0 +1,65 @@
+//! Writing and reading on other terms than copying: pages that leave the writer, and pages that a reader takes.
+//!
+//! Mailboxes and pipes pass the pages on. To any other file a given write is a plain one, after which the pages are gone
+//! all the same, and taking is reading: a program need not know what it writes to.
+
+use super::Chan;
+use crate::mem::Space;
+use crate::msg::{Data, Result, UserBuf};
+use crate::thread;
+use crate::tree::Parcel;
+use abi::error::Error;
+use abi::limit::PAGE;
+use abi::portal::op;
+
+/// Most bytes that go at once: what a count can say, in whole pages.
+const MOST: usize = (u32::MAX as usize) & !(PAGE - 1);
+
+impl Chan {
+    /// Writes and gives.
+    #[cold]
+    pub fn give(&self, from: UserBuf, at: Option<u64>) -> Result<usize> {
+        let space = thread::current().space()?;
+        if from.len > MOST {
+            return Err(Error::TooLong.into());
+        }
+        from.addr.checked_add(from.len as u64).ok_or(Error::BadAddress)?;
+        if !self.may_write() {
+            return Err(Error::BadMode.into());
+        }
+        if !self.file.session.moves_pages() {
+            return self.write_and_drop(&space, from, at);
+        }
+        let mut parcel = Some(Parcel::give(&space, from)?);
+        let mut m = self.file.message(op::TWRITE);
+        m.count = from.len as u32;
+        m.data = Data::Give(&mut parcel);
+        let done = self.call(&mut m);
+        if let Some(mut back) = parcel {
+            back.restore(&space, from);
+        }
+        done.map(|r| r.count as usize)
+    }
+
+    fn write_and_drop(&self, space: &Space, from: UserBuf, at: Option<u64>) -> Result<usize> {
+        let head = from.addr.wrapping_neg() as usize & (PAGE - 1);
+        let first = from.addr.wrapping_add(head as u64);
+        let pages = |len: usize| (len.saturating_sub(head) / PAGE) as u64;
+        space.may_move(first, pages(from.len), false)?;
+        let n = self.write(from, at)?;
+        drop(space.give(first, pages(n))?);
+        Ok(n)
+    }
+
+    /// Reads and takes.
+    #[cold]
+    pub fn take(&self, to: UserBuf, at: Option<u64>) -> Result<usize> {
+        if !self.file.session.moves_pages() {
+            return self.read(&|| thread::current().proc.scope(), to, at);
+        }
+        let mut m = self.file.message(op::TREAD);
+        m.count = to.len.min(MOST) as u32;
+        m.data = Data::Take(to);
+        self.call(&mut m).map(|r| r.count as usize)
+    }
+}
