@@ -1,14 +1,16 @@
 //! Pages that change hands: by exchange at a tag, and given by mailbox and pipe.
 #![allow(unsafe_code, reason = "attaches memory and gives it away")]
 
-use super::{Test, check, fails};
+use super::{Test, check, fails, imp};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use portolan::abi;
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OWRITE, RFREND};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
+use portolan::mail::{self, Mailbox, Senders};
 use portolan::{Error, File, Result, fs, note, process, sys, thread, time};
 
 pub(super) const TESTS: &[Test] = &[
@@ -17,6 +19,14 @@ pub(super) const TESTS: &[Test] = &[
     ("t39_exchange_waits_end_by_interrupt_and_kill", exchange_ends),
     ("t39_exchange_of_bad_memory", bad_exchange),
     ("t39_exchange_is_forgotten_by_every_cpu", forgotten),
+    ("t39_give_by_mailbox_at_any_alignment", by_mailbox),
+    ("t39_give_by_pipe_in_order_with_bytes", by_pipe),
+    ("t39_give_a_reply", reply),
+    ("t39_give_that_fails_gives_nothing", refused),
+    ("t39_give_to_a_server_is_a_write", to_server),
+    ("t39_give_of_bad_memory", bad_give),
+    ("t39_give_what_nobody_reads", unread),
+    ("t39_give_whole_tables", tables),
 ];
 
 const SIZE: usize = 4096;
@@ -167,7 +177,7 @@ fn forgotten() -> Result<()> {
         while get(at) == 5 {}
     })?;
     // It does not come back to be joined.
-    core::mem::forget(reader);
+    drop(reader);
     time::sleep(Duration::from_millis(50))?;
     check!(FAULTS.load(Ordering::SeqCst) == 0, "the reader faulted too early");
     let other = thread::spawn(move || {
@@ -196,4 +206,329 @@ fn forgotten() -> Result<()> {
     check!(FAULTS.load(Ordering::SeqCst) == 11, "the other failed");
     check!(get(at) == 6 && get(at + 4096) == 5, "{} and {}", get(at), get(at + 4096));
     Ok(())
+}
+
+/// Gives a range away.
+fn give(f: &File, at: u64, len: usize) -> Result<usize> {
+    // SAFETY: the tests refer to given memory by its address alone.
+    unsafe { sys::give(f.fd(), at, len, -1) }.ok_or_else(Error::last)
+}
+
+/// Reads with leave to replace pages.
+fn take(f: &File, at: u64, len: usize) -> Result<usize> {
+    // SAFETY: as in `give`.
+    unsafe { sys::take(f.fd(), at, len, -1) }.ok_or_else(Error::last)
+}
+
+fn take_all(f: &File, at: u64, len: usize) -> Result<()> {
+    let mut have = 0;
+    while have < len {
+        match take(f, at + have as u64, len - have)? {
+            0 => return Err(Error::new(&format!("the end after {have} of {len} bytes"))),
+            n => have += n,
+        }
+    }
+    Ok(())
+}
+
+fn bytes(at: u64, len: usize) -> &'static mut [u8] {
+    // SAFETY: in a segment of the test's own; the slice is used before the next call that changes it.
+    unsafe { core::slice::from_raw_parts_mut(at as *mut u8, len) }
+}
+
+fn fill(at: u64, len: usize, seed: usize) {
+    for (i, b) in bytes(at, len).iter_mut().enumerate() {
+        *b = ((i + seed) % 251) as u8;
+    }
+}
+
+fn is_filled(at: u64, len: usize, seed: usize) -> Result<()> {
+    let wrong = bytes(at, len).iter().enumerate().find(|(i, b)| **b != ((i + seed) % 251) as u8);
+    check!(wrong.is_none(), "byte {wrong:?} of {len} at {at:#x} is wrong");
+    Ok(())
+}
+
+/// Is a touch of an address a fault?
+fn is_gone(at: u64) -> Result<()> {
+    let pid = child(|| {
+        note::default()?;
+        get(at & !7);
+        Ok(())
+    })?;
+    let status = process::wait_for(pid)?.status;
+    check!(status.contains("fault read"), "{at:#x} is there after it was given: {status:?}");
+    Ok(())
+}
+
+/// Counts in the kernel.
+fn counter(name: &str) -> Result<u64> {
+    let text = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
+    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    line.ok_or_else(|| Error::new("no such counter"))
+}
+
+/// Start in the page, length: what is given; start in the page of the reader.
+const SHAPES: &[(u64, usize, u64)] = &[
+    (0, SIZE, 0),
+    (0, 5 * SIZE, 0),
+    (100, 3 * SIZE, 100),
+    (4095, 2 * SIZE + 7, 4095),
+    (100, 3 * SIZE, 101),
+    (0, 2 * SIZE + 9, 3),
+    (8, 40, 0),
+    (1, SIZE - 1, 1),
+];
+
+fn by_mailbox() -> Result<()> {
+    let me = process::id();
+    let own = Mailbox::own(Senders::Everybody)?;
+    for (i, &(skew, len, to)) in SHAPES.iter().enumerate() {
+        let pid = child(|| {
+            let at = segment(8)? + skew;
+            fill(at, len, i);
+            let n = give(&mail::to(me)?, at, len)?;
+            check!(n == len, "gave {n} of {len}");
+            let whole = (at.next_multiple_of(4096), (at + len as u64) & !4095);
+            if whole.0 < whole.1 {
+                is_gone(whole.0)?;
+                is_gone(whole.1 - 8)?;
+            }
+            if skew > 0 {
+                is_filled(at, len.min(4096 - skew as usize), i)?;
+            }
+            Ok(())
+        })?;
+        let mut line = [0; 128];
+        let n = own.file().read(&mut line[..1])? + own.file().read(&mut line[1..])?;
+        let head = line.split(|&b| b == b'\n').next().unwrap_or(&[]);
+        let head = String::from_utf8_lossy(head).into_owned();
+        check!(head.starts_with(&format!("{pid} ")) && head.ends_with(&format!(" {len}")), "{head:?}");
+        let early = n - head.len() - 1;
+        let at = segment(8)? + to;
+        fill(at - to, 7 * SIZE, 99);
+        bytes(at, early).copy_from_slice(&line[head.len() + 1..n]);
+        take_all(own.file(), at + early as u64, len - early)?;
+        is_filled(at, len, i)?;
+        is_filled(at + len as u64, 100, to as usize + len + 99)?;
+        ended_well(pid)?;
+        // Plainly read it is the same.
+        let pid = child(|| {
+            let at = segment(8)? + skew;
+            fill(at, len, i);
+            give(&mail::to(me)?, at, len).map(drop)
+        })?;
+        let m = own.receive()?.ok_or_else(|| Error::new("no message"))?;
+        check!(m.pid == pid && m.bytes.len() == len, "{} bytes from {}", m.bytes.len(), m.pid);
+        let wrong = m.bytes.iter().enumerate().find(|(j, b)| **b != ((j + i) % 251) as u8);
+        check!(wrong.is_none(), "shape {i}: {wrong:?}");
+        ended_well(pid)?;
+    }
+    Ok(())
+}
+
+fn by_pipe() -> Result<()> {
+    let [a, b] = sys::pipe().ok_or_else(Error::last)?;
+    let (a, b) = (File::from_fd(a), File::from_fd(b));
+    let pid = child(|| {
+        for (i, &(skew, len, _)) in SHAPES.iter().enumerate() {
+            let at = segment(8)? + skew;
+            fill(at, len, i);
+            give(&a, at, len)?;
+            a.write_all(&[i as u8; 33])?;
+            a.write_all(&[i as u8; 9000])?;
+        }
+        Ok(())
+    })?;
+    for (i, &(_, len, to)) in SHAPES.iter().enumerate() {
+        let at = segment(8)? + to;
+        take_all(&b, at, len)?;
+        is_filled(at, len, i)?;
+        let mut rest = [0; 9033];
+        let n = b.read_full(&mut rest)?;
+        check!(n == 9033 && rest.iter().all(|&x| x == i as u8), "the bytes after {i} are wrong");
+    }
+    ended_well(pid)?;
+    // Pages of which one end is read by pieces, and the rest taken.
+    let pid = child(|| {
+        let at = segment(8)?;
+        fill(at, 6 * SIZE, 3);
+        give(&a, at, 6 * SIZE).map(drop)
+    })?;
+    let mut some = [0; 5000];
+    let n = b.read_full(&mut some)?;
+    let at = segment(8)?;
+    bytes(at, n).copy_from_slice(&some);
+    take_all(&b, at + n as u64, 6 * SIZE - n)?;
+    is_filled(at, 6 * SIZE, 3)?;
+    ended_well(pid)
+}
+
+fn reply() -> Result<()> {
+    let pid = child(|| {
+        let own = Mailbox::own(Senders::Everybody)?;
+        own.receive()?;
+        let at = segment(4)?;
+        fill(at, 4 * SIZE, 7);
+        give(own.file(), at, 4 * SIZE)?;
+        is_gone(at)
+    })?;
+    let f = loop {
+        match mail::to(pid) {
+            Ok(f) => break f,
+            Err(_) => time::sleep(Duration::from_millis(5))?,
+        }
+    };
+    f.write_all(b"pages, please")?;
+    let at = segment(4)?;
+    take_all(&f, at, 4 * SIZE)?;
+    is_filled(at, 4 * SIZE, 7)?;
+    ended_well(pid)
+}
+
+fn refused() -> Result<()> {
+    note::handle(|_| note::Then::Continue)?;
+    let me = process::id();
+    let own = Mailbox::own(Senders::Everybody)?;
+    let at = segment(4)?;
+    fill(at, 4 * SIZE, 5);
+    let pid = child(|| {
+        let f = mail::to(me)?;
+        mail::admit(me, Senders::Nobody)?;
+        fails(give(&f, at, 4 * SIZE), Known::NoMail)?;
+        is_filled(at, 4 * SIZE, 5)?;
+        mail::admit(me, Senders::Everybody)?;
+        for _ in 0..abi::limit::MAIL {
+            f.write_all(b"full")?;
+        }
+        note::handle(|_| note::Then::Continue)?;
+        let _ = sys::alarm(40_000_000);
+        fails(give(&f, at + 8, 3 * SIZE), Known::Interrupted)?;
+        is_filled(at, 4 * SIZE, 5)
+    })?;
+    ended_well(pid)?;
+    fails(give(own.file(), at, SIZE), Known::NoMessage)?;
+    is_filled(at, 4 * SIZE, 5)?;
+    let [a, b] = sys::pipe().ok_or_else(Error::last)?;
+    let (a, b) = (File::from_fd(a), File::from_fd(b));
+    drop(b);
+    fails(give(&a, at, 2 * SIZE), Known::Hungup)?;
+    is_filled(at, 4 * SIZE, 5)
+}
+
+fn to_server() -> Result<()> {
+    let pid = imp::mounted("imp", "/mnt", 4)?;
+    let f = File::open("/mnt/data", abi::file::ORDWR)?;
+    let at = segment(4)?;
+    fill(at, 4 * SIZE, 5);
+    let n = give(&f, at + 8, 3 * SIZE)?;
+    check!(n == 3 * SIZE, "{n} bytes");
+    is_filled(at, SIZE, 5)?;
+    is_gone(at + 4096)?;
+    is_filled(at + 3 * 4096, SIZE, 5 + 3 * SIZE)?;
+    let n = take(&f, at, 100)?;
+    check!(n == 100, "{n} bytes read");
+    imp::stop("imp", pid);
+    Ok(())
+}
+
+fn bad_give() -> Result<()> {
+    let [a, _b] = sys::pipe().ok_or_else(Error::last)?;
+    let a = File::from_fd(a);
+    let at = segment(2)?;
+    fails(give(&a, at, 3 * SIZE), Known::NoSegment)?;
+    fails(give(&a, 0x20_0000, SIZE), Known::NotOwn)?;
+    fails(give(&a, u64::MAX - 4095, 4096), Known::BadAddress)?;
+    fails(give(&a, at, usize::MAX), Known::TooLong)?;
+    fails(give(&a, at, u32::MAX as usize & !4095), Known::NoSegment)?;
+    give(&a, at, SIZE)?;
+    fails(give(&a, at, 2 * SIZE), Known::BadAddress)?;
+    fails(give(&a, at + 8, 16), Known::BadAddress)?;
+    let server = portolan::portal::Portal::new(
+        never,
+        &abi::portal::Limits { activations: 1, flags: 0, stack: 0, reserved: 0 },
+    )?;
+    fails(give(&a, at + 4096, SIZE), Known::NotOwn)?;
+    drop(server);
+    fails(terms(a.fd(), 2), Known::BadArg)
+}
+
+extern "C" fn never(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> ! {
+    sys::exits(b"called")
+}
+
+/// A write on terms that there are not.
+fn terms(fd: i32, terms: u64) -> Result<()> {
+    // SAFETY: the kernel refuses the call before it looks at the buffer.
+    let r = unsafe { sys::call(abi::sys::Sys::Pwrite, [fd as u64, 0, 0, 0, terms, 0]) };
+    if r == u64::MAX { Err(Error::last()) } else { Ok(()) }
+}
+
+/// Pages on their way come back to the machine when nobody reads them.
+fn unread() -> Result<()> {
+    let before = counter("frames")?;
+    const MANY: usize = 300;
+    let pid = child(|| {
+        let own = Mailbox::own(Senders::Everybody)?;
+        let me = process::id();
+        let sender = child(|| {
+            let at = segment(MANY)?;
+            fill(at, MANY * SIZE, 1);
+            give(&mail::to(me)?, at, MANY * SIZE).map(drop)
+        })?;
+        ended_well(sender)?;
+        own.file().read(&mut [0; 64]).map(drop)
+    })?;
+    ended_well(pid)?;
+    let [a, b] = sys::pipe().ok_or_else(Error::last)?;
+    let pid = child(|| {
+        let at = segment(MANY)?;
+        fill(at, MANY * SIZE, 1);
+        give(&File::from_fd(a), at, MANY * SIZE).map(drop)
+    })?;
+    ended_well(pid)?;
+    drop((File::from_fd(a), File::from_fd(b)));
+    let mut after = 0;
+    for _ in 0..100 {
+        after = counter("frames")?;
+        if after < before + 100 {
+            return Ok(());
+        }
+        time::sleep(Duration::from_millis(20))?;
+    }
+    Err(Error::new(&format!("{before} frames in use before, {after} after")))
+}
+
+const LARGE: usize = 2 << 20;
+
+/// 2 MiB that lie so that the table goes, and 2 MiB that do not.
+fn tables() -> Result<()> {
+    let [a, b] = sys::pipe().ok_or_else(Error::last)?;
+    let (a, b) = (File::from_fd(a), File::from_fd(b));
+    let base = sys::segattach(0, -1, 0, 0x20_0000_0000, 8 * LARGE).ok_or_else(Error::last)?;
+    let large = LARGE as u64;
+    for (from, to, len) in
+        [(0, 0, LARGE), (0, 4096, LARGE), (4096, 4096, LARGE), (large, 0, 3 * LARGE), (8, 8, 2 * LARGE)]
+    {
+        fill(base + from, len, 9);
+        give(&a, base + from, len)?;
+        is_gone((base + from).next_multiple_of(4096))?;
+        take_all(&b, base + 4 * large + to, len)?;
+        is_filled(base + 4 * large + to, len, 9)?;
+        // Everything at home again.
+        // SAFETY: nothing refers to the segment.
+        unsafe { sys::segdetach(base, 8 * LARGE) }.ok_or_else(Error::last)?;
+        check!(sys::segattach(0, -1, 0, base, 8 * LARGE) == Some(base), "not attached again");
+        check!(get(base + large) == 0 && get(base + 4 * large) == 0, "new memory is not empty");
+    }
+    // What a fork shares goes page by page, and the child keeps its own.
+    fill(base, LARGE, 4);
+    let pid = child(|| {
+        time::sleep(Duration::from_millis(50))?;
+        is_filled(base, LARGE, 4)
+    })?;
+    give(&a, base, LARGE)?;
+    is_gone(base + 8)?;
+    take_all(&b, base, LARGE)?;
+    is_filled(base, LARGE, 4)?;
+    ended_well(pid)
 }
