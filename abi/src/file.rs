@@ -115,3 +115,10 @@ pub const TAKE: u32 = 1;
 pub const NOCHANGE32: u32 = u32::MAX;
 /// wstat(5): a 64-bit field that is not to change.
 pub const NOCHANGE64: u64 = u64::MAX;
+
+/// segattach: the file's pages can be written, which writes the file.
+pub const SGWRITE: u32 = 1;
+/// segattach: the file's pages can be executed.
+pub const SGEXEC: u32 = 2;
+/// segattach: a copy of what the file has now, the caller's own.
+pub const SGPRIVATE: u32 = 4;

@@ -7,7 +7,7 @@
 use crate::call;
 use crate::machine;
 use crate::mem::space::Access;
-use crate::msg::{Fail, Result};
+use crate::msg::{Fail, Result, UserBuf};
 use crate::proc;
 use crate::sched;
 use crate::syscall;
@@ -83,7 +83,9 @@ pub fn syscall(number: u64, args: [u64; 6]) -> Outcome {
 #[cold]
 #[inline(never)]
 pub(crate) fn failed(me: &Thread, fail: Fail) -> u64 {
-    me.set_fail(fail);
+    // A bad address may be a good one whose page could not be brought.
+    let paging = me.paging.lock().take().filter(|_| fail == Error::BadAddress.into());
+    me.set_fail(paging.unwrap_or(fail));
     u64::MAX
 }
 
@@ -164,18 +166,25 @@ fn do_after(me: &Thread, frame: &mut Frame, after: After) {
 /// [`pending`].
 pub fn fault(addr: u64, kind: Fault, pc: u64) {
     let me = current();
-    let mut why = kind.word();
+    let mut why = Some(kind.word());
     if let Some(access) = kind.access() {
-        match resolve(me, addr, access) {
+        match me.space().and_then(|s| s.fault(addr, access)) {
             Ok(()) => return,
-            // The page may be had; the machine has none.
-            Err(Fail::Known(Error::NoMemory)) => why = Error::NoMemory.text(),
+            // A note has come, or the process's end: first that, and if it goes on it touches the page again.
+            Err(_) if me.act.is_none() && me.has_pending(NOTE | KILL) => return,
+            // The page may be had; the machine has none, or its server says why not.
+            Err(Fail::Known(e)) if e != Error::BadAddress => why = Some(e.text()),
+            Err(Fail::Words) => why = None,
             Err(_) => {}
         }
     }
     let mut words = Words::new();
     words.text(TRAP);
-    words.text(why);
+    match why {
+        Some(why) => words.text(why),
+        // The server's own.
+        None => words.bytes(me.error.lock().get()),
+    }
     words.text(" pc=0x");
     words.hex(pc);
     words.text(" addr=0x");
@@ -199,17 +208,33 @@ fn log_end(me: &Thread, words: &[u8]) {
     line.get().iter().for_each(|&b| machine::debug(b));
 }
 
-/// A fault inside a copy to or from user memory: is the page there now? Before there are threads it is not.
+/// A fault inside a copy to or from user memory: is the page there now? No server is called in the midst of a copy: who
+/// copies does that, see [`bring`]. Before there are threads nothing is there.
 pub fn kernel_fault(addr: u64, kind: Fault) -> bool {
-    sched::started() && kind.access().is_some_and(|access| resolve(current(), addr, access).is_ok())
+    let here = |access| current().space().and_then(|s| s.fault_here(addr, access)).is_ok();
+    sched::started() && kind.access().is_some_and(here)
 }
 
-fn resolve(me: &Thread, addr: u64, access: Access) -> Result<()> {
-    let space = match &me.act {
-        Some(act) => Some(act.portal.space.clone()),
-        None => me.proc.space(),
-    };
-    space.ok_or(Error::BadAddress)?.fault(addr, access)
+/// A copy from or to a program's memory has failed: brings the pages of files that it touches, from their servers. True
+/// if the copy is worth another try; else the reason stands with the thread, and [`failed`] tells it.
+#[cold]
+#[inline(never)]
+pub fn bring(buf: UserBuf, access: Access) -> bool {
+    if !sched::started() || buf.len == 0 {
+        return false;
+    }
+    let me = current();
+    let page = abi::limit::PAGE as u64;
+    let Some(last) = buf.addr.checked_add((buf.len as u64).wrapping_sub(1)) else { return false };
+    let mut at = buf.addr;
+    while at <= last {
+        if let Err(e) = me.space().and_then(|s| s.fault(at, access)) {
+            *me.paging.lock() = Some(e);
+            return false;
+        }
+        at = (at | page.wrapping_sub(1)).saturating_add(1);
+    }
+    true
 }
 
 /// The timer's interrupt.

@@ -5,6 +5,8 @@
 //! off whenever kernel code runs, except inside [`idle`]; so nothing here is entered twice on one CPU.
 #![allow(unsafe_code, reason = "declares the machine's symbols")]
 
+use crate::entry::bring;
+use crate::mem::space::Access;
 use crate::msg::UserBuf;
 use abi::portal::Request;
 
@@ -173,13 +175,14 @@ unsafe extern "Rust" {
     /// Forgets every user address on this CPU.
     pub safe fn flush_all();
 
-    /// Copies from the loaded space; false if an address can't be read even after [`crate::entry::fault`].
-    pub safe fn copy_in(to: &mut [u8], from: UserBuf) -> bool;
-    /// Copies to the loaded space; false if an address can't be written even after [`crate::entry::fault`].
-    pub safe fn copy_out(to: UserBuf, from: &[u8]) -> bool;
-    /// As [`copy_in`], to a frame at an offset; the range lies in the frame.
+    /// Copies from the loaded space; false if an address can't be read even after [`crate::entry::kernel_fault`], or if
+    /// the lengths differ.
+    safe fn user_in(to: &mut [u8], from: UserBuf) -> bool;
+    /// Copies to the loaded space; false if an address can't be written even after [`crate::entry::kernel_fault`].
+    safe fn user_out(to: UserBuf, from: &[u8]) -> bool;
+    /// As [`user_in`], to a frame at an offset; the range lies in the frame.
     pub safe fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool;
-    /// As [`copy_out`], from a frame at an offset; the range lies in the frame.
+    /// As [`user_out`], from a frame at an offset; the range lies in the frame.
     pub safe fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool;
     /// Copies between two frames, whichever space is loaded.
     pub safe fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize);
@@ -214,4 +217,27 @@ unsafe extern "Rust" {
     pub safe fn port_in(port: u16, width: u8) -> u32;
     /// Writes one.
     pub safe fn port_out(port: u16, width: u8, value: u32);
+}
+
+/// Copies until it is done or a page can't be had.
+#[inline]
+fn copied(buf: UserBuf, access: Access, mut copy: impl FnMut() -> bool) -> bool {
+    loop {
+        if copy() {
+            return true;
+        }
+        if !bring(buf, access) {
+            return false;
+        }
+    }
+}
+
+/// Copies from the current program's memory, files that it has attached included; false if an address can't be read.
+pub fn copy_in(to: &mut [u8], from: UserBuf) -> bool {
+    copied(from, Access::Read, || user_in(to, from))
+}
+
+/// Copies to the current program's memory; false if an address can't be written.
+pub fn copy_out(to: UserBuf, from: &[u8]) -> bool {
+    copied(to, Access::Write, || user_out(to, from))
 }

@@ -3,6 +3,7 @@
 //! It is a 9P2000 message, decoded, with the payload as a reference ([`Data`]). For a user-level server the portal
 //! call turns it into the words of [`abi::portal`]; a kernel tree takes it as it is.
 
+use crate::machine::Frame;
 use crate::tree::Parcel;
 use abi::error::Error;
 use abi::file::Qid;
@@ -51,6 +52,8 @@ pub enum Data<'a> {
     ToKernel(&'a mut [u8]),
     /// A Twrite's bytes in the kernel.
     FromKernel(&'a [u8]),
+    /// Pages of a segment, for a Tread or a Twrite, from so many bytes into the first on.
+    Frames(&'a [Frame], usize),
     /// A Twrite's bytes as pages that leave the writer, for a tree that moves them: it takes the parcel or leaves it.
     Give(&'a mut Option<Parcel>),
     /// As `ToUser`, in memory whose pages a tree may replace.

@@ -22,7 +22,7 @@ use crate::proc::Proc;
 use crate::sched::{self, ContextCell};
 use abi::error::Error;
 use abi::portal::Answer;
-use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 pub use crate::sched::{current, current_ref};
 
@@ -211,6 +211,10 @@ pub struct Thread {
     pub(crate) timer_cpu: AtomicUsize,
     /// The error string.
     pub error: Spin<ErrorText>,
+    /// It has an activation that it has not entered or has left, and calls for a page meanwhile.
+    pub(crate) holds: AtomicBool,
+    /// Why a page could not be brought that the present system call was to copy from or to.
+    pub(crate) paging: Spin<Option<Fail>>,
     /// With [`AFTER`].
     pub(crate) after: Spin<Option<After>>,
     /// The queue, semaphore or tag at which it waits.
@@ -254,10 +258,12 @@ pub enum Doing {
     Tree,
     /// A mailbox: a message, a reply, or room.
     Mail,
+    /// A page that another thread brings.
+    Page,
 }
 
 impl Doing {
-    const ALL: [(Doing, &'static str); 10] = [
+    const ALL: [(Doing, &'static str); 11] = [
         (Doing::Run, "Running"),
         (Doing::Sleep, "Sleep"),
         (Doing::Await, "Await"),
@@ -268,6 +274,7 @@ impl Doing {
         (Doing::Stop, "Stopped"),
         (Doing::Tree, "Wait"),
         (Doing::Mail, "Mail"),
+        (Doing::Page, "Page"),
     ];
 }
 
@@ -327,6 +334,8 @@ impl Thread {
             until: AtomicU64::new(u64::MAX),
             timer_cpu: AtomicUsize::new(0),
             error: Spin::new(ErrorText::new()),
+            holds: AtomicBool::new(false),
+            paging: Spin::new(None),
             after: Spin::new(None),
             queue: AtomicU64::new(0),
             value: AtomicU64::new(0),

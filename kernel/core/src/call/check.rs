@@ -134,6 +134,12 @@ fn fetch(portal: &Portal, act: &Act, m: &mut Msg<'_>, at: u64, otherwise: u64, c
             let from = if at == 0 { otherwise } else { at };
             Source::new(portal, from).give_kernel(to.get_mut(..len).ok_or(Error::ShortBuffer)?)
         }
+        // What was lent is in place already.
+        Data::Frames(..) if at == 0 && super::lend::in_place(act) => Ok(()),
+        Data::Frames(to, skip) => {
+            let from = if at == 0 { otherwise } else { at };
+            Source::new(portal, from).give_frames(to, *skip, len)
+        }
         Data::None if len == 0 => Ok(()),
         _ => Err(Error::ShortBuffer.into()),
     }

@@ -19,6 +19,7 @@ use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::thread::{Thread, current};
 use abi::error::Error;
 use abi::limit::{COPY, IO, PAGE};
+use core::sync::atomic::Ordering;
 
 const PAGE64: u64 = PAGE as u64;
 
@@ -31,13 +32,15 @@ pub(crate) struct Lent {
     /// Bytes before and after them.
     head: usize,
     tail: usize,
-    /// The caller's memory, which keeps its pages meanwhile.
+    /// Is anything lent?
+    on: bool,
+    /// The caller's memory, which keeps its attachments meanwhile; none for pages of a segment.
     space: Option<Ref<Space>>,
 }
 
 impl Lent {
     pub(crate) const fn none() -> Lent {
-        Lent { pages: 0, from: 0, head: 0, tail: 0, space: None }
+        Lent { pages: 0, from: 0, head: 0, tail: 0, on: false, space: None }
     }
 }
 
@@ -67,8 +70,12 @@ pub(super) fn lend(act: &Act, m: &mut Msg<'_>, b: UserBuf, write: bool) -> Resul
         payload::from_user(act, 0, UserBuf { addr: at, len: tail })?;
     }
     space.lending(true);
-    *act.lent.lock() = Lent { pages, from, head, tail, space: Some(space.clone()) };
-    if let Err(e) = map(act, &space, pages, from, write) {
+    *act.lent.lock() = Lent { pages, from, head, tail, on: true, space: Some(space.clone()) };
+    // To bring a page of the caller's may be a call, while this one has its activation.
+    let outer = current().holds.swap(true, Ordering::Relaxed);
+    let mapped = map(act, &space, pages, from, write);
+    current().holds.store(outer, Ordering::Relaxed);
+    if let Err(e) = mapped {
         clear(act);
         return Err(e);
     }
@@ -93,10 +100,32 @@ fn map(act: &Act, space: &Space, pages: u64, from: u64, write: bool) -> Result<(
     Ok(())
 }
 
+/// Lends pages of a segment; the message's count may become smaller.
+#[inline(never)]
+pub(super) fn lend_frames(act: &Act, m: &mut Msg<'_>, frames: &[Frame], write: bool) -> Result<u64> {
+    let len = frames.len().saturating_mul(PAGE).min(m.count as usize).min(IO);
+    m.count = len as u32;
+    let pages = len.div_ceil(PAGE);
+    *act.lent.lock() = Lent { pages: pages as u64, on: true, ..Lent::none() };
+    let rights = if write { Rights::Write } else { Rights::Read };
+    for (i, &frame) in frames.iter().take(pages).enumerate() {
+        let lent = frames::share(frame).is_ok();
+        if !lent || !act.portal.space.lend(window_page(act, i as u64), frame, rights) {
+            if lent {
+                frames::release(frame);
+            }
+            clear(act);
+            return Err(Error::NoMemory.into());
+        }
+        counters::LENT.up();
+    }
+    Ok(window_page(act, 0))
+}
+
 /// Is the answer's data, if it is at the payload, in the caller's memory already?
 #[inline]
 pub(super) fn in_place(act: &Act) -> bool {
-    act.lent.lock().space.is_some()
+    act.lent.lock().on
 }
 
 /// Fetches the head and the tail of data that the server put at the payload.
@@ -118,7 +147,7 @@ pub(super) fn fetch_ends(act: &Act, to: UserBuf, count: usize) -> Result<()> {
 /// what is copied; a short call need not look.
 #[inline(always)]
 pub(super) fn end(act: &Act, m: &Msg<'_>) {
-    if m.count as usize > COPY && matches!(m.data, Data::ToUser(_) | Data::FromUser(_)) {
+    if m.count as usize > COPY && matches!(m.data, Data::ToUser(_) | Data::FromUser(_) | Data::Frames(..)) {
         clear(act);
     }
 }
@@ -161,25 +190,33 @@ impl<'a> Taken<'a> {
 /// Takes what is lent, or what has replaced it, out of the window.
 pub(super) fn clear(act: &Act) {
     let lent = core::mem::replace(&mut *act.lent.lock(), Lent::none());
-    let Some(space) = lent.space else { return };
+    if !lent.on {
+        return;
+    }
     let mut taken = Taken::new(act);
     (0..=lent.pages).for_each(|i| taken.take(i));
     taken.finish();
-    space.lending(false);
+    if let Some(space) = lent.space {
+        space.lending(false);
+    }
 }
 
 /// The caller of an activation leaves: replaces all that it has lent.
 pub(super) fn replace(x: &Ref<Thread>) {
     let Some(act) = &x.act else { return };
     let mut lent = act.lent.lock();
-    let Some(space) = lent.space.take() else { return };
+    if !lent.on {
+        return;
+    }
     // The activation's own memory stands in, and is taken out when the handler ends: if that is now, it waits for the
     // lock, and nothing is put where it has taken out.
-    lent.space = Some(act.portal.space.clone());
     act.portal.space.lending(true);
+    let space = lent.space.replace(act.portal.space.clone());
     replace_range(x, 0, lent.pages);
     drop(lent);
-    space.lending(false);
+    if let Some(space) = space {
+        space.lending(false);
+    }
 }
 
 /// Replaces whole pages `from..to` of what is lent to an activation, here and where the handler has lent them on.
@@ -198,7 +235,7 @@ fn replace_range(x: &Ref<Thread>, from: u64, to: u64) {
     let Some(next) = &y.act else { return };
     let (begin, count) = {
         let l = next.lent.lock();
-        (l.from, if l.space.is_some() { l.pages } else { 0 })
+        (l.from, if l.on { l.pages } else { 0 })
     };
     // Which of the inner call's pages are among these?
     let low = window_page(act, from).max(begin);

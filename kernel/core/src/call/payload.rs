@@ -9,13 +9,15 @@ use super::act::Act;
 use super::lend;
 use super::portal::Portal;
 use crate::base::Ref;
+use crate::entry;
 use crate::machine::{self, Frame};
 use crate::mem::space::Access;
 use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::session::Session;
 use abi::error::Error;
 use abi::limit::{COPY, PAGE};
-use abi::portal::Request;
+use abi::portal::{Request, op};
+use core::sync::atomic::Ordering;
 
 /// Puts a request where the server finds it: the words to enter with.
 #[inline(always)]
@@ -32,6 +34,7 @@ pub(super) fn request(session: &Ref<Session>, act: &Act, m: &mut Msg<'_>) -> Res
         Data::None | Data::Qids(_) | Data::Give(_) | Data::Take(_) => {}
         Data::ToUser(b) if b.len.min(m.count as usize) > COPY => payload = lend::lend(act, m, b, true)?,
         Data::ToUser(_) => {}
+        Data::Frames(f, at) => payload = frames(act, m, f, at)?,
         Data::FromUser(b) if b.len.min(m.count as usize) > COPY => payload = lend::lend(act, m, b, false)?,
         Data::FromUser(b) => from_user(act, 0, UserBuf { addr: b.addr, len: b.len.min(m.count as usize) })?,
         Data::ToKernel(ref b) => m.count = clip(m.count, b.len()),
@@ -50,9 +53,62 @@ pub(super) fn request(session: &Ref<Session>, act: &Act, m: &mut Msg<'_>) -> Res
     })
 }
 
+/// Pages of a segment: lent if they begin with a page and are many, else copied.
+fn frames(act: &Act, m: &mut Msg<'_>, frames: &[Frame], at: usize) -> Result<u64> {
+    let write = m.op == op::TREAD;
+    let room = frames.len().saturating_mul(PAGE).saturating_sub(at);
+    if at & (PAGE - 1) == 0 && room.min(m.count as usize) > COPY {
+        return lend::lend_frames(act, m, frames.get(at / PAGE..).unwrap_or(&[]), write);
+    }
+    m.count = clip(m.count, room);
+    if !write {
+        let mut done = 0usize;
+        each_piece(frames, at, m.count as usize, |frame, offset, n| {
+            let to = act.window.get(done / PAGE);
+            if let Some(&to) = to {
+                // Pieces of a Twrite begin with a page, in the window too.
+                machine::copy_frames(to, 0, frame, offset, n);
+            }
+            done = done.saturating_add(n);
+            Ok(())
+        })?;
+    }
+    Ok(act.window_address())
+}
+
+/// Visits what lies in frames from `at` bytes on, `len` bytes: frame, offset in it, length.
+fn each_piece(
+    frames: &[Frame],
+    at: usize,
+    len: usize,
+    mut visit: impl FnMut(Frame, usize, usize) -> Result<()>,
+) -> Result<()> {
+    let (mut at, mut left) = (at, len);
+    while left > 0 {
+        let Some(&frame) = frames.get(at / PAGE) else { return Err(Error::ShortBuffer.into()) };
+        let offset = at & (PAGE - 1);
+        let n = left.min(PAGE.saturating_sub(offset));
+        visit(frame, offset, n)?;
+        at = at.saturating_add(n);
+        left = left.saturating_sub(n);
+    }
+    Ok(())
+}
+
 /// The kernel's own payloads are copied: a longer one moves in part.
 fn clip(count: u32, len: usize) -> u32 {
     count.min(u32::try_from(len.min(COPY)).unwrap_or(0))
+}
+
+/// Brings pages of the caller's memory that a copy did not find, while it holds an activation.
+#[cold]
+#[inline(never)]
+fn bring(buf: UserBuf, access: Access) -> Result<()> {
+    let me = crate::thread::current();
+    let outer = me.holds.swap(true, Ordering::Relaxed);
+    let there = entry::bring(buf, access);
+    me.holds.store(outer, Ordering::Relaxed);
+    if there { Ok(()) } else { Err(Error::BadAddress.into()) }
 }
 
 /// Copies from the loaded space into the window, from an offset in it on.
@@ -65,8 +121,9 @@ pub(super) fn from_user(act: &Act, at: usize, from: UserBuf) -> Result<()> {
             continue;
         }
         let n = from.len.min(PAGE.saturating_sub(at));
-        if n != 0 && !machine::frame_from_user(frame, at, UserBuf { addr: from.addr, len: n }) {
-            return Err(Error::BadAddress.into());
+        let piece = UserBuf { addr: from.addr, len: n };
+        while n != 0 && !machine::frame_from_user(frame, at, piece) {
+            bring(piece, Access::Read)?;
         }
         at = 0;
         from = UserBuf { addr: from.addr.wrapping_add(n as u64), len: from.len.saturating_sub(n) };
@@ -106,13 +163,32 @@ impl<'a> Source<'a> {
     pub(super) fn give_user(&mut self, to: UserBuf) -> Result<()> {
         let mut to = to;
         while to.len != 0 {
+            let at = self.addr;
             let (frame, offset, n) = self.next(to.len).ok_or(Error::BadReply)?;
-            if !machine::frame_to_user(frame, offset, UserBuf { addr: to.addr, len: n }) {
-                return Err(Error::BadAddress.into());
+            let piece = UserBuf { addr: to.addr, len: n };
+            if !machine::frame_to_user(frame, offset, piece) {
+                bring(piece, Access::Write)?;
+                // The frame may be another by now.
+                self.addr = at;
+                continue;
             }
             to = UserBuf { addr: to.addr.wrapping_add(n as u64), len: to.len.wrapping_sub(n) };
         }
         Ok(())
+    }
+
+    /// Copies to pages of a segment.
+    pub(super) fn give_frames(&mut self, frames: &[Frame], at: usize, len: usize) -> Result<()> {
+        each_piece(frames, at, len, |to, offset, n| {
+            let (mut to_offset, mut left) = (offset, n);
+            while left > 0 {
+                let (from, from_offset, n) = self.next(left).ok_or(Error::BadReply)?;
+                machine::copy_frames(to, to_offset, from, from_offset, n);
+                to_offset = to_offset.saturating_add(n);
+                left = left.saturating_sub(n);
+            }
+            Ok(())
+        })
     }
 
     /// Copies to the kernel.

@@ -98,6 +98,11 @@ impl Portal {
         Ok(portal)
     }
 
+    /// What tells it from all others for as long as it is open.
+    pub fn id(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
     /// Is the server gone?
     #[inline]
     pub fn closed(&self) -> bool {
@@ -262,7 +267,8 @@ impl Portal {
         self.waiters.lock().insert_before(thread::current_ref(), |t| t.priority() < mine);
         // One that was given back just before we could be seen.
         let any = self.closed() || self.free.iter().any(|list| !list.lock().is_empty());
-        let until = if me.act.is_some() { machine::now().saturating_add(HOLDING_WAIT) } else { u64::MAX };
+        let holds = me.act.is_some() || me.holds.load(Ordering::Relaxed);
+        let until = if holds { machine::now().saturating_add(HOLDING_WAIT) } else { u64::MAX };
         let waited = if any { Ok(()) } else { thread::wait(Doing::Pool, until) };
         let still = self.waiters.lock().remove(me).is_some();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -306,6 +312,7 @@ impl Portal {
         }
         self.drain();
         self.queues.wake_all();
+        crate::mem::segment::server_died(self.id());
         loop {
             let t = self.waiters.lock().pop();
             let Some(t) = t else { break };

@@ -310,11 +310,11 @@ fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::R
 }
 
 #[unsafe(no_mangle)]
-fn copy_in(to: &mut [u8], from: UserBuf) -> bool {
+fn user_in(to: &mut [u8], from: UserBuf) -> bool {
     pieces(from, false, |frame, offset, at| read_frame(frame, offset, &mut to[at]))
 }
 
 #[unsafe(no_mangle)]
-fn copy_out(to: UserBuf, from: &[u8]) -> bool {
+fn user_out(to: UserBuf, from: &[u8]) -> bool {
     pieces(to, true, |frame, offset, at| write_frame(frame, offset, &from[at]))
 }

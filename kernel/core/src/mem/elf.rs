@@ -1,8 +1,9 @@
 //! Loading a program: a static ELF file into an empty space.
 //!
 //! The file is read through a closure and believed in nothing: every field is checked before it is used, and the
-//! range of each segment by the space itself. Pages with bytes of the file are copied at once; the rest of a segment is
-//! zero when it is touched.
+//! range of each segment by the space itself. Code and constants are attached from the file where its server lets it be
+//! cached, and paged in when they are touched; of variables the pages with bytes of the file are copied at once, and the
+//! rest is zero when it is touched.
 
 use super::frames::Fresh;
 use super::space::{Space, Use};
@@ -26,6 +27,9 @@ const PF_W: u32 = 2;
 
 /// Reads a file at an offset: how many bytes there were, 0 at the end.
 pub type ReadAt<'a> = dyn FnMut(u64, &mut [u8]) -> Result<usize> + 'a;
+
+/// Attaches the file itself, if it can be: rights, offset in the file, address and length.
+pub type Share<'a> = &'a dyn Fn(&Space, Rights, u64, (u64, u64)) -> Result<bool>;
 
 fn field<const N: usize>(b: &[u8], at: usize) -> Result<[u8; N]> {
     let bytes = b.get(at..).and_then(|b| b.first_chunk::<N>());
@@ -101,9 +105,15 @@ impl Segment {
         Ok(Some(s))
     }
 
-    fn load(&self, space: &Space, read_at: &mut ReadAt<'_>) -> Result<()> {
+    /// `share` attaches the file itself where it can: its offset, and where to put how much of it.
+    fn load(&self, space: &Space, read_at: &mut ReadAt<'_>, share: Share<'_>) -> Result<()> {
         let skew = self.addr % PAGE64;
         let start = self.addr.saturating_sub(skew);
+        let offset = self.offset.saturating_sub(skew);
+        let whole = self.in_file == self.in_memory && self.rights != Rights::Write;
+        if whole && share(space, self.rights, offset, (start, self.in_memory.saturating_add(skew)))? {
+            return Ok(());
+        }
         let kind = if self.rights == Rights::Write { Use::Data } else { Use::Text };
         let attached = space.attach(start, self.in_memory.saturating_add(skew), self.rights, kind);
         attached.map_err(|e| if e == Error::NoMemory.into() { e } else { Error::BadExec.into() })?;
@@ -117,7 +127,7 @@ impl Segment {
             let from = if at == start { skew as usize } else { 0 };
             let to = file_end.saturating_sub(at).min(length) as usize;
             let part = room.get_mut(from..to).ok_or(Error::BadExec)?;
-            let offset = self.offset.saturating_sub(skew).saturating_add(at.saturating_sub(start));
+            let offset = offset.saturating_add(at.saturating_sub(start));
             let want = part.len();
             if read_full(read_at, offset.saturating_add(from as u64), part)? != want {
                 return Err(Error::BadExec.into());
@@ -130,7 +140,7 @@ impl Segment {
 }
 
 /// Loads a program into an empty space: the address where it starts. On failure the space is to be dropped.
-pub fn load(space: &Space, read_at: &mut ReadAt<'_>) -> Result<u64> {
+pub fn load(space: &Space, read_at: &mut ReadAt<'_>, share: Share<'_>) -> Result<u64> {
     let mut h = [0; HEADER];
     if read_full(read_at, 0, &mut h)? != HEADER || !h.starts_with(b"\x7fELF\x02\x01\x01") {
         return Err(Error::BadExec.into());
@@ -150,7 +160,7 @@ pub fn load(space: &Space, read_at: &mut ReadAt<'_>) -> Result<u64> {
     let mut entered = false;
     for h in headers.chunks_exact(PROGRAM_HEADER) {
         let Some(s) = Segment::parse(h)? else { continue };
-        s.load(space, read_at)?;
+        s.load(space, read_at, share)?;
         // Neither wraps: parse has bounded the segment's end.
         let end = s.addr.saturating_add(s.in_memory);
         entered |= s.rights == Rights::Exec && (s.addr..end).contains(&entry);
@@ -213,7 +223,7 @@ mod tests {
             to[..n].copy_from_slice(&from[..n]);
             Ok(n)
         };
-        (load(&space, &mut read), space)
+        (load(&space, &mut read, &|_, _, _, _| Ok(false)), space)
     }
 
     #[test]

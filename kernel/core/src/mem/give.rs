@@ -149,7 +149,8 @@ impl Drop for Pages {
 
 /// May its pages be given? Memory that programs write and that is theirs alone.
 fn own(a: &Attachment) -> bool {
-    a.rights == Rights::Write && matches!(a.kind, Use::Data | Use::Heap | Use::Stack | Use::Segment)
+    let kind = matches!(a.kind, Use::Data | Use::Heap | Use::Stack | Use::Segment);
+    a.rights == Rights::Write && a.file.is_none() && kind
 }
 
 impl Space {

@@ -7,15 +7,20 @@
 pub mod archive;
 pub mod dma;
 pub mod elf;
+pub mod file;
 pub mod frames;
 pub mod give;
 #[cfg(test)]
 mod give_tests;
 pub mod heap;
+pub mod pager;
+pub mod pages;
+pub mod segment;
 pub mod shootdown;
 pub mod space;
 #[cfg(test)]
 mod space_tests;
+pub mod state;
 
 pub use give::Pages;
 pub use space::Space;

@@ -81,6 +81,12 @@ pub fn all(cpus: u32) {
     }
 }
 
+/// Makes every CPU forget, whatever it has loaded. What another CPU had looked up without a reference it has let go of
+/// by then.
+pub fn everywhere() {
+    all(u32::MAX.checked_shr(32u32.saturating_sub(machine::cpus() as u32)).unwrap_or(0));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,10 +13,13 @@
 
 use super::dma;
 use super::frames::{self, Fresh};
+use super::pager;
+use super::segment::{Map, Segment, User};
 use super::shootdown;
-use crate::base::{List, Spin};
+use crate::base::{List, Ref, Spin};
 use crate::machine::{self, Frame, Rights, Root};
-use crate::msg::Result;
+use crate::msg::{Fail, Result};
+use crate::name::File;
 use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +64,7 @@ pub enum Access {
 }
 
 /// A range of a space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Attachment {
     /// First address.
     pub start: u64,
@@ -73,6 +76,55 @@ pub struct Attachment {
     pub kind: Use,
     /// None of its pages was ever shared by a fork or given away one by one: its tables may travel whole.
     pub(super) plain: bool,
+    /// The file that is attached, and the page of it at `start`; none for memory of the space's own.
+    pub file: Option<(User, u64)>,
+}
+
+impl Attachment {
+    /// The same range and contents for another space, or a part of it.
+    fn part(&self, start: u64, end: u64) -> Attachment {
+        let skip = start.saturating_sub(self.start) / PAGE64;
+        let file = self.file.as_ref().map(|(user, first)| (user.again(), first.saturating_add(skip)));
+        Attachment { start, end, file, ..*self }
+    }
+
+    /// As its segment knows it.
+    fn map(&self, root: Root, wired: bool) -> Option<(&Ref<Segment>, Map)> {
+        let (user, first) = self.file.as_ref()?;
+        let map = Map { root, start: self.start, end: self.end, first: *first, rights: self.rights, wired };
+        Some((user.segment(), map))
+    }
+}
+
+/// Why a touch of a page gave no frame.
+#[derive(Debug)]
+pub enum Miss {
+    /// It may not be touched so, or there is no memory.
+    Fail(Fail),
+    /// A page of a segment is to be brought.
+    Page(Ref<Segment>, u64),
+}
+
+impl From<Fail> for Miss {
+    fn from(e: Fail) -> Miss {
+        Miss::Fail(e)
+    }
+}
+
+impl From<Error> for Miss {
+    fn from(e: Error) -> Miss {
+        Miss::Fail(e.into())
+    }
+}
+
+impl Miss {
+    /// Brings the page, by calling its server; then the touch is to be tried again.
+    pub fn mend(self) -> Result<()> {
+        match self {
+            Miss::Fail(e) => Err(e),
+            Miss::Page(segment, page) => pager::page_in(&segment, page, None),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -193,7 +245,7 @@ impl Space {
         let mut state = self.state.lock();
         let addr = if addr == 0 { state.hole(len)? } else { addr };
         let (start, end) = pages(addr, len)?;
-        state.insert(Attachment { start, end, rights, kind, plain: true })?;
+        state.insert(Attachment { start, end, rights, kind, plain: true, file: None })?;
         if state.wired || kind == Use::Activation {
             let made = self.populate(start, end, rights);
             if made.is_err() {
@@ -204,12 +256,37 @@ impl Space {
         Ok(start)
     }
 
+    /// Attaches pages of a segment, from one on, at an address or, with 0, anywhere: where. In a wired space they are
+    /// still to be brought, see [`Space::bring`].
+    pub fn attach_file(
+        &self,
+        (addr, len): (u64, u64),
+        rights: Rights,
+        kind: Use,
+        (user, first): (User, u64),
+        file: &Ref<File>,
+    ) -> Result<u64> {
+        let mut state = self.state.lock();
+        let addr = if addr == 0 { state.hole(len)? } else { addr };
+        let (start, end) = pages(addr, len)?;
+        let new = Attachment { start, end, rights, kind, plain: false, file: Some((user, first)) };
+        let map = new.map(self.root, state.wired).map(|(s, m)| (s.clone(), m));
+        state.insert(new)?;
+        if let Some((segment, map)) = map
+            && let Err(e) = segment.attach(map, file)
+        {
+            state.list.retain(|a| a.start != start);
+            return Err(e);
+        }
+        Ok(start)
+    }
+
     /// Attaches the registers of a device, or memory that a device knows: where.
     pub fn attach_device(&self, first: Frame, count: u64, rights: Rights) -> Result<u64> {
         let mut state = self.state.lock();
         let len = count.checked_mul(PAGE64).ok_or(Error::BadArg)?;
         let (start, end) = pages(state.hole(len)?, len)?;
-        state.insert(Attachment { start, end, rights, kind: Use::Device, plain: false })?;
+        state.insert(Attachment { start, end, rights, kind: Use::Device, plain: false, file: None })?;
         let frames = (0..count).map(|i| Frame(first.0.saturating_add(i)));
         for (addr, frame) in (start..end).step_by(PAGE).zip(frames) {
             if !machine::map(self.root, addr, frame, rights) {
@@ -291,28 +368,38 @@ impl Space {
         if self.lent.load(Ordering::SeqCst) != 0 {
             return Err(Error::Exclusive.into());
         }
-        // At most one attachment is split, into one more.
+        // At most one attachment is split, into one more; the others go one by one.
         state.list.reserve(1)?;
-        self.free_pages(state, start, end);
         let mut i = state.list.partition_point(|a| a.end <= start);
-        while let Some(a) = state.list.get_mut(i) {
-            if a.start >= end {
-                break;
+        while let Some(a) = state.list.get(i).filter(|a| a.start < end) {
+            let before = (a.start, a.end.min(start));
+            let after = (a.start.max(end), a.end);
+            // Unmapped first: what a segment does not know to be mapped it may free.
+            self.free_pages(state, a.start.max(start), a.end.min(end));
+            if let Some((segment, map)) = a.map(self.root, state.wired) {
+                segment.cut(self.root, map.start, &[before, after])?;
             }
-            let whole = *a;
-            match (whole.start < start, whole.end > end) {
-                (false, false) => {
-                    state.list.remove(i);
-                    continue;
+            let rest = |r: (u64, u64)| (r.0 < r.1).then(|| a.part(r.0, r.1));
+            match (rest(before), rest(after)) {
+                (None, None) => {
+                    let gone = state.list.remove(i);
+                    // A segment that nobody uses any more closes its file, which the reaper does later.
+                    drop(gone);
                 }
-                (true, false) => a.end = start,
-                (false, true) => a.start = end,
-                (true, true) => {
-                    a.end = start;
-                    state.list.insert(i.saturating_add(1), Attachment { start: end, ..whole })?;
+                (Some(one), None) | (None, Some(one)) => {
+                    if let Some(a) = state.list.get_mut(i) {
+                        drop(core::mem::replace(a, one));
+                    }
+                    i = i.saturating_add(1);
+                }
+                (Some(one), Some(two)) => {
+                    if let Some(a) = state.list.get_mut(i) {
+                        drop(core::mem::replace(a, one));
+                    }
+                    state.list.insert(i.saturating_add(1), two)?;
+                    break;
                 }
             }
-            i = i.saturating_add(1);
         }
         Ok(())
     }
@@ -323,7 +410,7 @@ impl Space {
         state.list.retain(|a| a.start != start);
     }
 
-    /// Unmaps a range and gives the frames back, all but those of devices.
+    /// Unmaps a range and gives the frames back, all but those of devices and of segments.
     fn free_pages(&self, state: &State, start: u64, end: u64) {
         let mut batch = [Frame(0); BATCH];
         let mut at = start;
@@ -338,13 +425,17 @@ impl Space {
                 };
                 at = addr.saturating_add(PAGE64);
                 unmapped = true;
-                let memory = state.at(addr).is_none_or(|a| a.kind != Use::Device);
                 let Some((frame, _)) = machine::unmap(self.root, addr) else { continue };
-                if !memory {
-                    dma::unmapped(frame);
-                } else if let Some(slot) = slots.next() {
-                    *slot = frame;
-                    count = count.saturating_add(1);
+                match state.at(addr) {
+                    Some(a) if a.kind == Use::Device => dma::unmapped(frame),
+                    // The segment's.
+                    Some(a) if a.file.is_some() => {}
+                    _ => {
+                        if let Some(slot) = slots.next() {
+                            *slot = frame;
+                            count = count.saturating_add(1);
+                        }
+                    }
                 }
             }
             if unmapped {
@@ -407,6 +498,7 @@ impl Space {
                     rights: Rights::Write,
                     kind: Use::Heap,
                     plain: true,
+                    file: None,
                 })?;
             } else if let Some(a) = state.list.get_mut(i.saturating_sub(1)) {
                 a.end = end;
@@ -421,32 +513,58 @@ impl Space {
         Ok(end)
     }
 
-    /// Serves a fault: makes the page if one belongs there and may be used so.
+    /// Serves a fault: makes the page if one belongs there and may be used so, and brings it from its server if need be.
     pub fn fault(&self, addr: u64, access: Access) -> Result<()> {
-        self.touch(addr, access, false).map(drop)
+        loop {
+            match self.touch(addr, access, false) {
+                Ok(_) => return Ok(()),
+                Err(miss) => miss.mend()?,
+            }
+        }
     }
 
-    /// The frame of a page, made if it was absent. It stays what it is until this CPU spins, switches or leaves
-    /// the kernel.
+    /// As [`Space::fault`], but calls nobody: what is not here is an error.
+    pub fn fault_here(&self, addr: u64, access: Access) -> Result<()> {
+        self.resolve(addr, access).map(drop)
+    }
+
+    /// The frame of a page, made if it was absent and is the space's own. It stays what it is until this CPU spins,
+    /// switches, takes memory or leaves the kernel.
     pub fn resolve(&self, addr: u64, access: Access) -> Result<Frame> {
         let found = machine::lookup(self.root, addr);
         match found {
             Some((frame, rights)) if allowed(rights, access) => Ok(frame),
-            _ => self.touch(addr, access, false),
+            _ => match self.touch(addr, access, false) {
+                Ok(frame) => Ok(frame),
+                Err(Miss::Fail(e)) => Err(e),
+                Err(Miss::Page(..)) => Err(Error::BadAddress.into()),
+            },
         }
     }
 
-    /// As [`Space::resolve`], with a hold on the frame: it stays what it is until [`frames::release`].
+    /// The frame of a page, brought if need be, with a hold on it: it stays what it is until [`frames::release`].
     pub fn hold(&self, addr: u64, access: Access) -> Result<Frame> {
-        self.touch(addr, access, true)
+        loop {
+            match self.touch(addr, access, true) {
+                Ok(frame) => return Ok(frame),
+                Err(miss) => miss.mend()?,
+            }
+        }
     }
 
     #[inline(never)]
-    fn touch(&self, addr: u64, access: Access, hold: bool) -> Result<Frame> {
+    fn touch(&self, addr: u64, access: Access, hold: bool) -> core::result::Result<Frame, Miss> {
         let state = self.state.lock();
         let page = page_of(addr);
         let mapped = machine::lookup(self.root, addr);
         let frame = match (mapped, state.at(addr)) {
+            (_, Some(a)) if !allowed(a.rights, access) => return Err(Error::BadAddress.into()),
+            (_, Some(a)) if a.file.is_some() => {
+                let Some((segment, map)) = a.map(self.root, state.wired) else {
+                    return Err(Error::BadAddress.into());
+                };
+                return Segment::touch(segment, &map, map.page(page), access, hold);
+            }
             // What a call lends to an activation is in no attachment.
             (Some((frame, have)), None) if hold && allowed(have, access) => frame,
             (Some((frame, have)), Some(_)) if allowed(have, access) => {
@@ -454,9 +572,7 @@ impl Space {
                 machine::flush_page(page);
                 frame
             }
-            (_, Some(a)) if !allowed(a.rights, access) || a.kind == Use::Device => {
-                return Err(Error::BadAddress.into());
-            }
+            (_, Some(a)) if a.kind == Use::Device => return Err(Error::BadAddress.into()),
             (Some((frame, _)), Some(_)) if access == Access::Write => self.unshare(page, frame)?,
             (None, Some(a)) => self.make(page, a.rights)?,
             _ => return Err(Error::BadAddress.into()),
@@ -482,14 +598,43 @@ impl Space {
         Ok(copy)
     }
 
-    /// Makes every page now, and those of later attachments when they are attached. For processes with portals.
+    /// Makes every page now, and those of later attachments when they are attached; files are brought. For processes
+    /// with portals.
     pub fn wire(&self) -> Result<()> {
-        let mut state = self.state.lock();
-        for a in state.list.iter().filter(|a| a.kind != Use::Device) {
-            self.populate(a.start, a.end, a.rights)?;
+        {
+            let mut state = self.state.lock();
+            for a in state.list.iter().filter(|a| a.kind != Use::Device && a.file.is_none()) {
+                self.populate(a.start, a.end, a.rights)?;
+            }
+            state.wired = true;
+            state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
         }
-        state.wired = true;
-        Ok(())
+        self.bring()
+    }
+
+    /// Is it wired?
+    pub fn is_wired(&self) -> bool {
+        self.state.lock().wired
+    }
+
+    /// Brings every page of every file.
+    pub fn bring(&self) -> Result<()> {
+        let mut at = 0;
+        loop {
+            let next = self
+                .state
+                .lock()
+                .list
+                .iter()
+                .find(|a| a.end > at && a.file.is_some())
+                .map(|a| (a.start, a.end));
+            let Some((start, end)) = next else { return Ok(()) };
+            at = at.max(start);
+            while at < end {
+                self.fault(at, Access::Read)?;
+                at = at.saturating_add(PAGE64);
+            }
+        }
     }
 
     /// A space with the same attachments and contents; registers of devices are left out. Pages are shared until one
@@ -506,11 +651,17 @@ impl Space {
             to.heap = state.heap;
             to.list.reserve(state.list.len())?;
             for a in kinds() {
-                to.list.push(Attachment { plain: false, ..*a })?;
+                to.list.push(Attachment { plain: false, ..a.part(a.start, a.end) })?;
+            }
+            // Each is in the list before its segment knows it, so that the space's end makes the segment forget it.
+            for a in to.list.iter() {
+                if let Some((segment, map)) = a.map(new.root, false) {
+                    segment.attach_again(map)?;
+                }
             }
         }
         let mut done = Ok(());
-        for a in kinds() {
+        for a in kinds().filter(|a| a.file.is_none()) {
             let mut gone = a.start;
             while let Some((addr, level)) = machine::next_gone(self.root, gone, a.end) {
                 if !machine::set_gone(new.root, addr, level, true) {
@@ -631,12 +782,18 @@ impl Drop for Space {
         for a in list.iter() {
             let mut at = a.start;
             while let Some((addr, frame, _)) = machine::next_mapped(self.root, at, a.end) {
+                // A page of a segment may have been evicted meanwhile.
                 machine::unmap(self.root, addr);
                 match a.kind {
                     Use::Device => dma::unmapped(frame),
+                    _ if a.file.is_some() => {}
                     _ => frames::free(frame),
                 }
                 at = addr.saturating_add(PAGE64);
+            }
+            if let Some((segment, map)) = a.map(self.root, false) {
+                // With nothing left of it that needs no memory.
+                let _ = segment.cut(self.root, map.start, &[]);
             }
         }
         machine::free_root(self.root);

@@ -16,8 +16,8 @@ use abi::portal::{ALL_RIGHTS, op, right};
 
 /// An open file.
 pub struct Chan {
-    /// The fid.
-    pub file: File,
+    /// The fid. Segments share it, so that a file which is attached stays open when its descriptors are closed.
+    pub file: Ref<File>,
     /// How it was found.
     pub path: Path,
     /// Requests that may be sent on it.
@@ -59,6 +59,7 @@ impl Chan {
             0 => limit::IO,
             n => n.min(limit::IO),
         };
+        let file = Ref::new(file)?;
         Ref::new(Chan { file, path, rights: rights(mode), iounit, offset: Spin::new(0), listing })
     }
 
@@ -109,6 +110,11 @@ impl Chan {
         let mut reply = Reply::default();
         session::ask(&self.file.session, &mut m, &mut reply)?;
         Ok(reply.count as usize)
+    }
+
+    /// Reads at an offset from the server itself.
+    pub fn read_at(&self, to: UserBuf, offset: u64) -> Result<usize> {
+        self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)
     }
 
     /// Reads into the kernel's own memory.
@@ -190,7 +196,10 @@ impl Chan {
 
     /// Closes it now, for its last holder.
     pub fn close(self) -> Result<()> {
-        self.file.clunk()
+        match Ref::into_inner(self.file) {
+            Some(file) => file.clunk(),
+            None => Ok(()),
+        }
     }
 
     /// May it be written?

@@ -137,6 +137,11 @@ impl File {
         self.fid
     }
 
+    /// The mode of the open: reading, writing, both or executing.
+    pub fn mode(&self) -> u8 {
+        self.opened & 3
+    }
+
     /// Another number for the same file.
     pub fn copy(&self) -> Result<File> {
         let mut new = File::reserve(&self.session)?;

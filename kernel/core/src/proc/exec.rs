@@ -4,8 +4,8 @@
 
 use crate::base::{Bytes, List, Ref};
 use crate::machine::{self, Rights};
-use crate::mem::elf::{self, ReadAt};
-use crate::mem::{Space, archive, space::Use};
+use crate::mem::elf::{self, ReadAt, Share};
+use crate::mem::{Space, archive, file, space::Use};
 use crate::msg::Result;
 use crate::name::ops;
 use crate::thread::{After, Thread, current};
@@ -31,9 +31,9 @@ pub struct Program {
 
 impl Program {
     /// Loads a program and its arguments.
-    pub fn load(name: &[u8], args: &[Bytes], read_at: &mut ReadAt<'_>) -> Result<Program> {
+    pub fn load(name: &[u8], args: &[Bytes], read_at: &mut ReadAt<'_>, share: Share<'_>) -> Result<Program> {
         let space = Ref::new(Space::new()?)?;
-        let pc = elf::load(&space, read_at)?;
+        let pc = elf::load(&space, read_at, share)?;
         space.attach(STACK_TOP.saturating_sub(STACK), STACK, Rights::Write, Use::Stack)?;
         let (sp, array) = push_args(&space, args)?;
         let mut shown: List<&[u8]> = List::new();
@@ -86,7 +86,8 @@ pub fn open_program(path: Bytes, args: List<Bytes>) -> Result<Program> {
             if depth > 0 {
                 name = Bytes::new(last(&path))?;
             }
-            return Program::load(&name, &args, &mut |at, to| chan.read_kernel(to, at));
+            let share: Share<'_> = &|space, rights, offset, at| file::text(space, &chan, rights, offset, at);
+            return Program::load(&name, &args, &mut |at, to| chan.read_kernel(to, at), share);
         };
         (path, args) = interpreter(rest, &path, &args)?;
     }
@@ -126,14 +127,15 @@ pub fn start_first() -> Result<()> {
     let bytes = archive::find(machine::archive(), name).ok_or(Error::NotExist)?;
     let mut args = List::new();
     args.push(Bytes::new(last(name))?)?;
-    let program = Program::load(last(name), &args, &mut |at, to| {
+    let mut read_at = |at: u64, to: &mut [u8]| {
         let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or(&[]);
         let n = from.len().min(to.len());
         if let (Some(t), Some(f)) = (to.get_mut(..n), from.get(..n)) {
             t.copy_from_slice(f);
         }
         Ok(n)
-    })?;
+    };
+    let program = Program::load(last(name), &args, &mut read_at, &|_, _, _, _| Ok(false))?;
     super::spawn(program, super::Groups::new()?, super::names::owner()?).map(drop)
 }
 

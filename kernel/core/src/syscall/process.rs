@@ -165,12 +165,17 @@ pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {
 
 pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [flags, fd, offset, addr, len, _] = a;
-    if fd != u64::MAX && flags == 0 && addr == 0 {
-        return crate::tree::hw::attach(&me.proc.chan(fd), &*me.space()?, offset, len);
+    let flags = u32::try_from(flags).map_err(|_| Error::BadArg)?;
+    if fd != u64::MAX {
+        let chan = me.proc.chan(fd);
+        return match chan.file.session.portal() {
+            Some(_) => crate::mem::file::attach(&*me.space()?, &chan, flags, offset, (addr, len)),
+            None if flags == 0 && addr == 0 => crate::tree::hw::attach(&chan, &*me.space()?, offset, len),
+            None => Err(Error::NotSupported.into()),
+        };
     }
-    if flags != 0 || offset != 0 || fd != u64::MAX {
-        // Files come with the pager.
-        return Err(Error::NotSupported.into());
+    if flags != 0 || offset != 0 {
+        return Err(Error::BadArg.into());
     }
     me.space()?.attach(addr, len, Rights::Write, Use::Segment)
 }

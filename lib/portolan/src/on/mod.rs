@@ -10,6 +10,7 @@ pub mod mail;
 pub mod note;
 pub mod portal;
 pub mod process;
+pub mod segment;
 pub mod served;
 pub mod thread;
 pub mod time;

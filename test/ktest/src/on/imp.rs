@@ -47,6 +47,7 @@ pub(super) const CONDUCT: &[&str] = &[
     "walked",   // can be walked to once `open` is said
     "nap",      // answers after half a second
     "latenest", // as `nest`, after a while
+    "mapped",   // answers from a file that it was told to map
 ];
 
 const FIDS: usize = 4096;
@@ -55,6 +56,7 @@ static PIPE: AtomicI32 = AtomicI32::new(-1);
 static PORTAL: AtomicI32 = AtomicI32::new(-1);
 static OTHER: AtomicI32 = AtomicI32::new(-1);
 static OPEN: AtomicBool = AtomicBool::new(false);
+static MAPPED: AtomicU64 = AtomicU64::new(0);
 static WAKES: AtomicU64 = AtomicU64::new(0);
 /// Tflush waits at the gate.
 static DEAF: AtomicBool = AtomicBool::new(false);
@@ -220,6 +222,7 @@ fn read(r: &Request) -> Answer {
             Some(n) => rread(n as u32, 0),
             None => forward(r),
         },
+        "mapped" => rread(r.count(), MAPPED.load(Ordering::Relaxed) + r.offset),
         "count" => rread(r.count() + 1, 0),
         "type" => plain(op::TWRITE),
         "kernel" => rread(r.count(), 0xffff_8000_0000_1000),
@@ -271,8 +274,15 @@ fn write(r: &Request) -> Answer {
 }
 
 fn other(name: &[u8]) -> Result<()> {
-    let (file, name) =
-        core::str::from_utf8(name).ok().and_then(|n| n.split_once(' ')).unwrap_or(("data", ""));
+    let name = core::str::from_utf8(name).unwrap_or("");
+    if let Some(path) = name.strip_prefix("map ") {
+        let file = File::open(path, OREAD)?;
+        let len = fs::fstat(&file)?.stat().length as usize;
+        let at = sys::segattach(0, file.fd(), 0, 0, len).ok_or_else(portolan::Error::last)?;
+        MAPPED.store(at, Ordering::Relaxed);
+        return Ok(());
+    }
+    let (file, name) = name.split_once(' ').unwrap_or(("data", ""));
     let server = File::open(format!("/srv/{name}"), ORDWR)?;
     fs::mount(&server, "/n", 0, "")?;
     OTHER.store(File::open(format!("/n/{file}"), OREAD)?.into_fd(), Ordering::Relaxed);

@@ -62,7 +62,7 @@ fn user(buf: UserBuf) -> bool {
 }
 
 #[unsafe(no_mangle)]
-fn copy_in(to: &mut [u8], from: UserBuf) -> bool {
+fn user_in(to: &mut [u8], from: UserBuf) -> bool {
     if from.len != to.len() || !user(from) {
         return from.len == 0 && to.is_empty();
     }
@@ -71,11 +71,11 @@ fn copy_in(to: &mut [u8], from: UserBuf) -> bool {
 }
 
 #[unsafe(no_mangle)]
-fn copy_out(to: UserBuf, from: &[u8]) -> bool {
+fn user_out(to: UserBuf, from: &[u8]) -> bool {
     if to.len != from.len() || !user(to) {
         return to.len == 0 && from.is_empty();
     }
-    // SAFETY: as in `copy_in`, the other way.
+    // SAFETY: as in `user_in`, the other way.
     unsafe { copy_user(to.addr as *mut u8, from.as_ptr(), from.len()) == 0 }
 }
 
@@ -89,14 +89,14 @@ fn range(frame: Frame, offset: usize, len: usize) -> (*mut u8, usize) {
 #[unsafe(no_mangle)]
 fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool {
     let (to, len) = range(frame, offset, from.len);
-    // SAFETY: as in `copy_in`; the frame is in the direct map.
+    // SAFETY: as in `user_in`; the frame is in the direct map.
     len == from.len && user(from) && unsafe { copy_user(to, from.addr as *const u8, len) == 0 }
 }
 
 #[unsafe(no_mangle)]
 fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
     let (from, len) = range(frame, offset, to.len);
-    // SAFETY: as in `copy_out`; the frame is in the direct map.
+    // SAFETY: as in `user_out`; the frame is in the direct map.
     len == to.len && user(to) && unsafe { copy_user(to.addr as *mut u8, from, len) == 0 }
 }
 

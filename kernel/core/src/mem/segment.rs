@@ -1,0 +1,525 @@
+//! [`Segment`]: the pages of a file that are here, shared by all who have the file attached or open.
+//!
+//! There is one for each file of a server's tree and user, found by [`of`]. It is made when somebody first uses the file
+//! in a way that can be cached, and has no file of its own: it keeps the open file of who attached it, which a close then
+//! leaves open at the server. When nobody uses it any more its clean pages stay, as long as there is memory and the
+//! server is there, for the next who opens the file and finds qid.vers unchanged.
+//!
+//! This file finds segments and maps their pages; [`super::pager`] calls servers for them.
+//!
+//! Locks: a bucket before the segments in it; a segment under a space that has it attached. What is mapped of a
+//! segment's pages is mapped under the segment's lock, and what is unmapped to be freed is shot down under it. Whoever
+//! wants frames tries the locks only, since it may hold any other.
+
+use super::frames;
+use super::pages::Pages;
+use super::shootdown;
+use super::space::{Access, Miss, PAGE64};
+use super::state::{Event, State};
+use crate::base::{Bytes, List, Ref, Spin};
+use crate::machine::{self, Frame, Rights, Root};
+use crate::msg::Result;
+use crate::name::{Chan, File};
+use crate::thread::{Thread, Waiters};
+use abi::error::Error;
+use abi::file::{OEXEC, QTFILE};
+
+/// Pages that are read in together, and mapped together: 64 KiB.
+pub(super) const AROUND: u64 = 16;
+
+/// An attachment of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map {
+    pub(super) root: Root,
+    /// Where, and up to where.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// The page at `start`.
+    pub(super) first: u64,
+    pub(super) rights: Rights,
+    /// Its pages stay.
+    pub(super) wired: bool,
+}
+
+impl Map {
+    /// The address of a page, if it is attached here.
+    pub(super) fn address(&self, page: u64) -> Option<u64> {
+        let at = page.checked_sub(self.first)?.checked_mul(PAGE64)?.checked_add(self.start)?;
+        (at < self.end).then_some(at)
+    }
+
+    /// The page at an address of it.
+    pub(super) fn page(&self, addr: u64) -> u64 {
+        self.first.saturating_add(addr.saturating_sub(self.start) / PAGE64)
+    }
+}
+
+/// What is behind a segment's lock.
+pub(super) struct Inner {
+    /// Who has it attached or open.
+    users: u32,
+    /// The version of the file that the clean pages are of.
+    pub(super) vers: u32,
+    /// The file's length as far as it is known.
+    pub(super) length: u64,
+    pub(super) pages: Pages,
+    pub(super) maps: List<Map>,
+    /// Open files to read and write by, while it is attached or dirty.
+    pub(super) reader: Option<Ref<File>>,
+    pub(super) writer: Option<Ref<File>>,
+    /// Who waits for a page.
+    pub(super) waiters: Waiters,
+    /// Frames that have been told to [`frames::pooled`].
+    pooled: usize,
+}
+
+/// The pages of a file that are here.
+pub struct Segment {
+    /// The portal's identity.
+    server: usize,
+    /// User and tree, as they were attached.
+    who: Bytes,
+    path: u64,
+    /// A name by which the file was opened.
+    pub name: Bytes,
+    pub(super) inner: Spin<Inner>,
+}
+
+impl core::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Segment")
+    }
+}
+
+const BUCKETS: usize = 32;
+static BUCKET: [Spin<List<Ref<Segment>>>; BUCKETS] = [const { Spin::new(List::new()) }; BUCKETS];
+
+fn bucket(server: usize, path: u64) -> &'static Spin<List<Ref<Segment>>> {
+    let hash = path ^ path >> 7 ^ (server as u64) >> 6;
+    #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
+    &BUCKET[hash as usize & (BUCKETS - 1)]
+}
+
+/// One use of a segment: an attachment, or an open file that goes through it.
+#[derive(Debug)]
+pub struct User(Ref<Segment>);
+
+impl User {
+    /// The segment.
+    pub fn segment(&self) -> &Ref<Segment> {
+        &self.0
+    }
+
+    /// Another use of it.
+    pub fn again(&self) -> User {
+        let mut inner = self.0.inner.lock();
+        inner.users = inner.users.saturating_add(1);
+        drop(inner);
+        User(self.0.clone())
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// May a file be cached? Its server says so by a version, and it is no directory and nothing special.
+pub fn cacheable(file: &File) -> bool {
+    file.qid.kind == QTFILE && file.qid.vers != 0 && file.session.portal().is_some()
+}
+
+/// The segment of an open file that is cacheable, if there is one; the version with which it was opened counts.
+pub fn find(file: &File) -> Option<User> {
+    let server = file.session.portal()?.id();
+    let found = {
+        let list = bucket(server, file.qid.path).lock();
+        let found = list.iter().find(|s| s.is(server, file))?.clone();
+        let mut inner = found.inner.lock();
+        inner.users = inner.users.saturating_add(1);
+        inner.account();
+        drop(inner);
+        User(found)
+    };
+    Some(found)
+}
+
+/// The segment of an open file, made if there is none.
+pub fn of(chan: &Chan) -> Result<User> {
+    let file = &chan.file;
+    if let Some(found) = find(file) {
+        return Ok(found);
+    }
+    let portal = file.session.portal().ok_or(Error::NotSupported)?;
+    let server = portal.id();
+    let length = super::pager::stat(file)?.1;
+    let who = Bytes::new(&file.session.attached.lock())?;
+    let inner = Inner {
+        users: 1,
+        vers: file.qid.vers,
+        length,
+        pages: Pages::new(),
+        maps: List::new(),
+        reader: None,
+        writer: None,
+        waiters: Waiters::new(),
+        pooled: 0,
+    };
+    let new = Segment {
+        server,
+        who,
+        path: file.qid.path,
+        name: Bytes::new(chan.path.text())?,
+        inner: Spin::new(inner),
+    };
+    let new = Ref::new(new)?;
+    {
+        let mut list = bucket(server, file.qid.path).lock();
+        // A closed portal's are forgotten once, by its close.
+        if portal.closed() {
+            return Err(Error::Died.into());
+        }
+        if list.iter().any(|s| s.is(server, file)) {
+            drop(list);
+            // Somebody else was first.
+            return find(file).ok_or(Error::Died.into());
+        }
+        list.push(new.clone())?;
+    }
+    Ok(User(new))
+}
+
+/// A server is gone: nobody finds its segments any more. Who uses one keeps what is here of it.
+pub(crate) fn server_died(server: usize) {
+    for bucket in &BUCKET {
+        loop {
+            // Taken out one by one, so that each is dropped with no lock held.
+            let mut list = bucket.lock();
+            let at = list.iter().position(|s| s.server == server);
+            let gone = at.and_then(|at| list.swap_remove(at));
+            drop(list);
+            if gone.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// Frees frames that hold clean pages, at most so many: how many. Called from anywhere; locks that are held are left
+/// alone.
+pub fn evict(want: usize) -> usize {
+    static HAND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+    let mut done = 0usize;
+    for _ in 0..BUCKETS {
+        if done >= want {
+            break;
+        }
+        let hand = HAND.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        let Some(Some(list)) = BUCKET.get(hand % BUCKETS).map(Spin::try_lock) else { continue };
+        for s in list.iter() {
+            if done >= want {
+                break;
+            }
+            if let Some(mut inner) = s.inner.try_lock() {
+                done = done.saturating_add(inner.evict(want.saturating_sub(done)));
+            }
+        }
+    }
+    done
+}
+
+/// Visits every segment, for those who look.
+pub fn each(mut visit: impl FnMut(&Segment)) {
+    BUCKET.iter().for_each(|b| b.lock().iter().for_each(|s| visit(s)));
+}
+
+/// A segment in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Attachments and open files.
+    pub users: u32,
+    /// Pages that are as the server has them.
+    pub clean: usize,
+    /// Pages that are not, or are on their way there.
+    pub dirty: usize,
+    /// Pages on their way here.
+    pub reading: usize,
+}
+
+/// The frames that an eviction has taken out of a segment's pages and everybody's tables.
+const BATCH: usize = 32;
+
+impl Inner {
+    /// Tells the memory how many of its frames nobody is using.
+    fn account(&mut self) {
+        let idle = if self.users == 0 { self.pages.frames() } else { 0 };
+        frames::pooled((idle as isize).wrapping_sub(self.pooled as isize));
+        self.pooled = idle;
+    }
+
+    /// Wakes all who wait for a page.
+    pub(super) fn wake(&mut self) {
+        while let Some(t) = self.waiters.pop() {
+            Thread::unpark(&t);
+        }
+    }
+
+    /// Takes a page out of every space; the shootdown is the caller's.
+    fn unmap(&self, page: u64) {
+        for m in self.maps.iter() {
+            if let Some(at) = m.address(page) {
+                machine::unmap(m.root, at);
+            }
+        }
+    }
+
+    /// Takes the right to write a page from every space; the shootdown is the caller's.
+    #[allow(dead_code)]
+    pub(super) fn protect(&self, page: u64, frame: Frame) {
+        for m in self.maps.iter().filter(|m| m.rights == Rights::Write) {
+            if let Some(at) = m.address(page)
+                && machine::lookup(m.root, at).is_some()
+            {
+                machine::map(m.root, at, frame, Rights::Read);
+            }
+        }
+    }
+
+    /// Frees up to so many frames of clean pages that no call has borrowed.
+    fn evict(&mut self, want: usize) -> usize {
+        if self.maps.iter().any(|m| m.wired) {
+            return 0;
+        }
+        let (mut done, mut at) = (0usize, 0u64);
+        while done < want {
+            let mut batch = [Frame(0); BATCH];
+            let mut count = 0usize;
+            for slot in batch.iter_mut().take(want.saturating_sub(done)) {
+                let Some((page, _, frame)) = self.pages.next(at, |s| s == State::Clean) else { break };
+                at = page.saturating_add(1);
+                *slot = frame;
+                count = count.saturating_add(1);
+                self.unmap(page);
+                self.pages.event(page, Event::Evict, frame);
+            }
+            if count == 0 {
+                break;
+            }
+            // Copies by other CPUs that looked a page up are over when all have answered.
+            shootdown::everywhere();
+            batch.iter().take(count).for_each(|&f| frames::free(f));
+            done = done.saturating_add(count);
+        }
+        self.pages.tidy();
+        self.account();
+        done
+    }
+
+    /// Pages have changed at the server: what is clean of them is dropped, what is being read will be.
+    pub(super) fn changed(&mut self, from: u64, to: u64) {
+        let mut at = from;
+        while let Some((page, state, frame)) =
+            self.pages.next(at, |s| s == State::Clean || s == State::Reading)
+        {
+            if page >= to {
+                break;
+            }
+            at = page.saturating_add(1);
+            if state == State::Clean {
+                self.unmap(page);
+                shootdown::everywhere();
+                frames::free(frame);
+            }
+            self.pages.event(page, Event::Change, frame);
+        }
+        self.account();
+    }
+}
+
+impl Segment {
+    fn is(&self, server: usize, file: &File) -> bool {
+        self.server == server && self.path == file.qid.path && self.who == *file.session.attached.lock()
+    }
+
+    /// The file has been opened, with the version that it has now.
+    pub fn opened(&self, vers: u32, length: impl FnOnce() -> Result<u64>) -> Result<()> {
+        if self.inner.lock().vers == vers {
+            return Ok(());
+        }
+        let length = length()?;
+        let mut inner = self.inner.lock();
+        inner.vers = vers;
+        inner.length = length;
+        inner.changed(0, u64::MAX);
+        Ok(())
+    }
+
+    /// The last but one to use it goes, or the last.
+    fn leave(&self) {
+        let mut inner = self.inner.lock();
+        inner.users = inner.users.saturating_sub(1);
+        if inner.users != 0 {
+            return;
+        }
+        inner.account();
+        let files = (inner.reader.take(), inner.writer.take());
+        let empty = inner.pages.frames() == 0;
+        drop(inner);
+        drop(files);
+        if empty {
+            self.retire();
+        }
+    }
+
+    /// Nobody uses it and nothing is here of it: it goes, unless somebody has found it again.
+    fn retire(&self) {
+        let mut list = bucket(self.server, self.path).lock();
+        let at = list.iter().position(|s| core::ptr::eq::<Segment>(&**s, self));
+        let inner = self.inner.lock();
+        let gone = inner.users == 0 && inner.pages.frames() == 0;
+        drop(inner);
+        let gone = at.filter(|_| gone).and_then(|at| list.swap_remove(at));
+        drop(list);
+        drop(gone);
+    }
+
+    /// Notes an attachment. The file is kept to read by and, if it may be written there, to write by.
+    pub(super) fn attach(&self, map: Map, file: &Ref<File>) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.maps.push(map)?;
+        if inner.reader.is_none() {
+            inner.reader = Some(file.clone());
+        }
+        if map.rights == Rights::Write && inner.writer.is_none() {
+            inner.writer = Some(file.clone());
+        }
+        Ok(())
+    }
+
+    /// Notes one more attachment like one that there is.
+    pub(super) fn attach_again(&self, map: Map) -> Result<()> {
+        self.inner.lock().maps.push(map)
+    }
+
+    /// An attachment becomes shorter, two, or none. Its pages have been unmapped or soon are.
+    pub(super) fn cut(&self, root: Root, start: u64, rest: &[(u64, u64)]) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.maps.reserve(rest.len())?;
+        let at = inner.maps.iter().position(|m| m.root == root && m.start == start);
+        let Some(old) = at.and_then(|at| inner.maps.swap_remove(at)) else { return Ok(()) };
+        for &(start, end) in rest.iter().filter(|r| r.0 < r.1) {
+            let first = old.first.saturating_add(start.saturating_sub(old.start) / PAGE64);
+            // There is room.
+            let _ = inner.maps.push(Map { start, end, first, ..old });
+        }
+        Ok(())
+    }
+
+    /// Its attachments in a space keep their pages from now on.
+    pub(super) fn wire(&self, root: Root) {
+        self.inner.lock().maps.iter_mut().filter(|m| m.root == root).for_each(|m| m.wired = true);
+    }
+
+    /// The frame for a touch of a page that an attachment has, mapped there.
+    pub(super) fn touch(
+        this: &Ref<Segment>,
+        map: &Map,
+        page: u64,
+        access: Access,
+        hold: bool,
+    ) -> core::result::Result<Frame, Miss> {
+        let Some(at) = map.address(page) else { return Err(Miss::Fail(Error::BadAddress.into())) };
+        let mut inner = this.inner.lock();
+        let (state, frame) = inner.pages.get(page);
+        if page >= inner.length.div_ceil(PAGE64) {
+            return Err(Miss::Fail(Error::BadAddress.into()));
+        }
+        if !state.here() {
+            return Err(if state == State::Failed {
+                Miss::Fail(Error::Died.into())
+            } else {
+                Miss::Page(this.clone(), page)
+            });
+        }
+        let state = if access == Access::Write {
+            inner.pages.event(page, Event::Write, frame).map_or(state, |n| n.0)
+        } else {
+            state
+        };
+        if !inner.map(map, at, frame, state) {
+            return Err(Miss::Fail(Error::NoMemory.into()));
+        }
+        if access != Access::Write {
+            inner.map_around(map, page);
+        }
+        if hold {
+            frames::share(frame).map_err(Miss::Fail)?;
+        }
+        Ok(frame)
+    }
+
+    /// The file's length as far as it is known.
+    pub fn length(&self) -> u64 {
+        self.inner.lock().length
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> Stats {
+        let inner = self.inner.lock();
+        let count = |s| inner.pages.count(s);
+        Stats {
+            users: inner.users,
+            clean: count(State::Clean),
+            dirty: [State::Dirty, State::Writing, State::WritingDirty]
+                .iter()
+                .fold(0, |n, &s| n.saturating_add(count(s))),
+            reading: count(State::Reading).saturating_add(count(State::Stale)),
+        }
+    }
+}
+
+impl Inner {
+    fn map(&self, map: &Map, at: u64, frame: Frame, state: State) -> bool {
+        let rights = match map.rights {
+            Rights::Write if !state.writable() => Rights::Read,
+            r => r,
+        };
+        let done = machine::map(map.root, at, frame, rights);
+        machine::flush_page(at);
+        done
+    }
+
+    /// Maps what else is here of the block that was read in with a page, so that it need not fault.
+    fn map_around(&self, map: &Map, page: u64) {
+        let begin = page & !(AROUND - 1);
+        for p in (begin..begin.saturating_add(AROUND)).filter(|&p| p != page) {
+            let Some(at) = map.address(p) else { continue };
+            let (state, frame) = self.pages.get(p);
+            // Without the right to write, whatever its state.
+            let rights = if map.rights == Rights::Exec { Rights::Exec } else { Rights::Read };
+            if state.here()
+                && machine::lookup(map.root, at).is_none()
+                && !machine::map(map.root, at, frame, rights)
+            {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        frames::pooled((self.pooled as isize).wrapping_neg());
+    }
+}
+
+/// The rights that an open file gives to who attaches it.
+pub fn may_attach(chan: &Chan, rights: Rights) -> bool {
+    match rights {
+        Rights::Read => chan.may_read(),
+        Rights::Write => chan.may_read() && chan.may_write(),
+        Rights::Exec => chan.file.mode() == OEXEC,
+        Rights::Device => false,
+    }
+}

@@ -1,0 +1,398 @@
+//! Segments: files as memory, from a server that knows nothing of it.
+#![allow(unsafe_code, reason = "touches what it should not")]
+
+use super::{Test, check, fails, filer, imp};
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use filer::{BIG, pattern};
+use portolan::abi::error::Error as Known;
+use portolan::abi::file::{OEXEC, ORDWR, OREAD, OWRITE, RFFDG, SGEXEC, SGWRITE};
+use portolan::abi::limit::PAGE;
+use portolan::alloc::format;
+use portolan::alloc::string::String;
+use portolan::alloc::vec;
+use portolan::segment::{Access, Segment};
+use portolan::{Error, File, Result, note, process, sys, time};
+
+pub(super) const TESTS: &[Test] = &[
+    ("t60_segment_shows_its_file", shows),
+    ("t60_segment_takes_short_reads", short),
+    ("t60_segment_bytes_go_to_system_calls", to_calls),
+    ("t61_segment_is_one_for_all", shared),
+    ("t61_segment_outlives_its_descriptor", outlives),
+    ("t61_segment_of_version_0_is_a_copy", snapshot),
+    ("t62_segment_refuses_nonsense", nonsense),
+    ("t62_segment_that_only_reads_is_not_written", read_only),
+    ("t62_segment_range_is_used_again_at_once", reused),
+    ("t63_segment_fault_is_interrupted", interrupted),
+    ("t63_segment_fault_is_taken_over", taken_over),
+    ("t63_segment_error_is_a_note", error),
+    ("t63_segment_server_dies", server_dies),
+    ("t64_segment_of_a_server_is_wired", of_a_server),
+    ("t64_exec_pages_its_text", exec),
+];
+
+/// Runs a test with a filer at /mnt.
+fn with(test: impl FnOnce(u32) -> Result<()>) -> Result<()> {
+    let pid = filer::mounted("filer", "/mnt")?;
+    let r = test(pid);
+    imp::stop("filer", pid);
+    r
+}
+
+fn open(name: &str, mode: u8) -> Result<File> {
+    File::open(format!("/mnt/{name}"), mode)
+}
+
+fn attach(name: &str, access: Access, len: usize) -> Result<Segment> {
+    let mode = if access == Access::Write { ORDWR } else { OREAD };
+    Segment::of_file(&open(name, mode)?, access, 0, len)
+}
+
+/// Does something in a child: its words at its end.
+fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
+    let pid = process::fork(RFFDG)?;
+    if pid == 0 {
+        match run() {
+            Ok(()) => sys::exits(b""),
+            Err(e) => sys::exits(e.words().as_bytes()),
+        }
+    }
+    Ok(pid)
+}
+
+fn words(pid: u32) -> Result<String> {
+    process::wait_for(pid).map(|e| e.status)
+}
+
+fn pause() {
+    let _ = time::sleep(Duration::from_millis(100));
+}
+
+/// A segment has the pattern, from a page on, to its end and zeroes after it.
+fn is_pattern(s: &Segment, offset: usize) -> Result<()> {
+    let mut buf = vec![0; 10_000];
+    let whole = s.len().next_multiple_of(PAGE);
+    let mut at = 0;
+    while at < whole {
+        let n = buf.len().min(whole - at);
+        // The bytes behind the length that was asked for, up to the page's end, are attached too.
+        // SAFETY: the range is attached whole pages wide, and nothing changes this file.
+        let from = unsafe { core::slice::from_raw_parts((s.address() as usize + at) as *const u8, n) };
+        buf[..n].copy_from_slice(from);
+        let wrong = (0..n).find(|&i| {
+            let place = offset + at + i;
+            buf[i] != if place < BIG { pattern(place) } else { 0 }
+        });
+        check!(wrong.is_none(), "byte {} is wrong", offset + at + wrong.unwrap_or(0));
+        at += n;
+    }
+    Ok(())
+}
+
+fn shows() -> Result<()> {
+    with(|_| {
+        let before = filer::seen("/mnt", "reads")?;
+        let s = attach("big", Access::Read, BIG)?;
+        check!(filer::seen("/mnt", "reads")? == before, "an attach reads");
+        is_pattern(&s, 0)?;
+        let reads = filer::seen("/mnt", "reads")? - before;
+        // 64 KiB at a time.
+        check!(reads <= BIG as u64 / 65_536 + 2, "{reads} reads");
+        let f = open("big", OREAD)?;
+        let part = Segment::of_file(&f, Access::Read, 5 * PAGE as u64, 3 * PAGE)?;
+        is_pattern(&part, 5 * PAGE)?;
+        check!(filer::seen("/mnt", "reads")? - before == reads, "pages that were here were read again");
+        Ok(())
+    })
+}
+
+fn short() -> Result<()> {
+    with(|_| is_pattern(&attach("short", Access::Read, BIG)?, 0))
+}
+
+/// Pages that are not here yet, as buffers of system calls: short ones are copied, long ones lent.
+fn to_calls() -> Result<()> {
+    with(|_| {
+        for len in [1, 100, 8000, 100_000] {
+            let s = attach("big", Access::Read, BIG)?;
+            let f = open("store", ORDWR)?;
+            // SAFETY: the range is attached, and nothing changes this file.
+            let from =
+                unsafe { core::slice::from_raw_parts((s.address() as usize + 5000) as *const u8, len) };
+            check!(f.write_at(from, 0)? == len, "a short write");
+            let mut back = vec![0; len];
+            let mut have = 0;
+            while have < len {
+                match f.read_at(&mut back[have..], have as u64)? {
+                    0 => break,
+                    n => have += n,
+                }
+            }
+            check!((0..len).all(|i| back[i] == pattern(5000 + i)), "{len} bytes went wrong");
+        }
+        // A page that can't be brought fails the call, with the server's reason.
+        let s = attach("fails", Access::Read, PAGE)?;
+        // SAFETY: the range is attached; only the kernel touches it.
+        let from = unsafe { core::slice::from_raw_parts(s.address() as *const u8, 10) };
+        fails(open("store", ORDWR)?.write_at(from, 0), Known::Io)
+    })
+}
+
+fn shared() -> Result<()> {
+    with(|_| {
+        let s = attach("big", Access::Read, BIG)?;
+        is_pattern(&s, 0)?;
+        let before = filer::seen("/mnt", "reads")?;
+        for _ in 0..3 {
+            let pid = child(|| is_pattern(&attach("big", Access::Read, BIG)?, 0))?;
+            let w = words(pid)?;
+            check!(w.is_empty(), "{w}");
+        }
+        // A fork has it too.
+        let pid = child(|| is_pattern(&s, 0))?;
+        let w = words(pid)?;
+        check!(w.is_empty(), "{w}");
+        let again = filer::seen("/mnt", "reads")? - before;
+        check!(again == 0, "what was here was read {again} times more");
+        Ok(())
+    })
+}
+
+fn outlives() -> Result<()> {
+    with(|_| {
+        let s = {
+            let f = open("big", OREAD)?;
+            Segment::of_file(&f, Access::Read, 0, BIG)?
+        };
+        is_pattern(&s, 0)
+    })
+}
+
+fn snapshot() -> Result<()> {
+    with(|_| {
+        let s = attach("control", Access::Read, BIG)?;
+        is_pattern(&s, 0)?;
+        let p = attach("big", Access::Private, 2 * PAGE)?;
+        p.write(1, b"mine")?;
+        let mut b = [0; 6];
+        p.read(0, &mut b)?;
+        check!(&b[1..5] == b"mine", "a copy can't be written");
+        is_pattern(&attach("big", Access::Read, 2 * PAGE)?, 0)?;
+        fails(Segment::of_file(&open("control", ORDWR)?, Access::Write, 0, PAGE), Known::NotSupported)
+    })
+}
+
+fn nonsense() -> Result<()> {
+    with(|_| {
+        let f = open("big", OREAD)?;
+        let raw = |flags, offset, addr, len| match sys::segattach(flags, f.fd(), offset, addr, len) {
+            Some(at) => Ok(at),
+            None => Err(Error::last()),
+        };
+        fails(raw(0, 0, 0, 0), Known::BadArg)?;
+        fails(raw(0, 1, 0, PAGE), Known::BadArg)?;
+        fails(raw(0, 0, 1, PAGE), Known::BadArg)?;
+        fails(raw(0, 0, 0, BIG + PAGE), Known::BadArg)?;
+        fails(raw(0, (BIG as u64).next_multiple_of(PAGE as u64), 0, PAGE), Known::BadArg)?;
+        fails(raw(0, u64::MAX << 12, 0, PAGE), Known::BadArg)?;
+        fails(raw(SGWRITE | SGEXEC, 0, 0, PAGE), Known::BadArg)?;
+        fails(raw(64, 0, 0, PAGE), Known::BadArg)?;
+        fails(raw(SGWRITE, 0, 0, PAGE), Known::BadMode)?;
+        fails(raw(SGEXEC, 0, 0, PAGE), Known::BadMode)?;
+        let at = raw(0, 0, 0, 2 * PAGE)?;
+        fails(raw(0, 0, at + PAGE as u64, PAGE), Known::Overlap)?;
+        let x = open("big", OEXEC)?;
+        check!(sys::segattach(SGEXEC, x.fd(), 0, 0, PAGE).is_some(), "an executable can't be attached");
+        fails(Segment::of_file(&open("big", OWRITE)?, Access::Read, 0, PAGE), Known::BadMode)?;
+        fails(Segment::of_file(&File::open("/mnt", OREAD)?, Access::Read, 0, PAGE), Known::IsDir)?;
+        fails(Segment::of_file(&File::open("#sys/time", OREAD)?, Access::Write, 0, PAGE), Known::NotSupported)
+    })
+}
+
+/// A child that touches a byte in a way it may not: the note that ends it.
+fn touched(run: impl FnOnce()) -> Result<String> {
+    let pid = child(|| {
+        run();
+        Err(Error::new("nothing happened"))
+    })?;
+    words(pid)
+}
+
+fn read_only() -> Result<()> {
+    with(|_| {
+        let s = attach("big", Access::Read, BIG)?;
+        // SAFETY: a write that must not come through.
+        let w = touched(|| unsafe { (s.address() as *mut u8).write_volatile(1) })?;
+        check!(w.contains("fault write"), "{w}");
+        let end = s.address() + BIG.next_multiple_of(PAGE) as u64;
+        // SAFETY: the page behind the file's last, where nothing is attached.
+        let w = touched(|| unsafe { _ = (end as *const u8).read_volatile() })?;
+        check!(w.contains("fault read"), "{w}");
+        fails(
+            File::open("/mnt/control", OREAD)?.read_at(
+                // SAFETY: only the kernel writes there, and must not.
+                unsafe { core::slice::from_raw_parts_mut(s.address() as *mut u8, 100) },
+                0,
+            ),
+            Known::BadAddress,
+        )
+    })
+}
+
+/// Detached and attached anew in a hurry, in halves: what is there is always of the file that is attached last.
+fn reused() -> Result<()> {
+    with(|_| {
+        let (big, store) = (open("big", OREAD)?, open("store", OREAD)?);
+        let mut at = 0;
+        for i in 0..60 {
+            let f = if i % 2 == 0 { &big } else { &store };
+            at = match sys::segattach(0, f.fd(), 0, at, 4 * PAGE) {
+                Some(at) => at,
+                None => return Err(Error::last()),
+            };
+            let middle = at + PAGE as u64;
+            // SAFETY: nothing refers to the pages.
+            check!(unsafe { sys::segdetach(middle, PAGE) }.is_some(), "a page in the middle stays");
+            for p in [0, 2, 3] {
+                let byte = PAGE * p + i;
+                // SAFETY: attached above.
+                let b = unsafe { ((at as usize + byte) as *const u8).read_volatile() };
+                let want = if i % 2 == 0 { pattern(byte) } else { b'.' };
+                check!(b == want, "round {i}: page {p} has {b}");
+            }
+            for p in [0u64, 2] {
+                let len = if p == 2 { 2 * PAGE } else { PAGE };
+                // SAFETY: as above.
+                check!(unsafe { sys::segdetach(at + p * PAGE as u64, len) }.is_some(), "a rest stays");
+            }
+        }
+        Ok(())
+    })
+}
+
+static NOTES: AtomicU32 = AtomicU32::new(0);
+
+fn count_notes(_: &str) -> note::Then {
+    if NOTES.fetch_add(1, Ordering::SeqCst) == 2 {
+        // The third lets the page come.
+        let _ = filer::tell("/mnt", "open");
+    } else {
+        let _ = sys::alarm(50_000_000);
+    }
+    note::Then::Continue
+}
+
+/// A touch of a page that does not come: notes are taken in the midst of it, and it goes on.
+fn interrupted() -> Result<()> {
+    with(|_| {
+        let s = attach("gate", Access::Read, 3 * PAGE)?;
+        note::handle(count_notes)?;
+        let _ = sys::alarm(50_000_000);
+        is_pattern(&s, 0)?;
+        let notes = NOTES.load(Ordering::SeqCst);
+        check!(notes == 3, "{notes} notes");
+        note::default()?;
+        filer::tell("/mnt", "shut")?;
+        drop(s);
+        // Without a handler the note is the end, and so is a kill.
+        for how in ["kill", "hangup"] {
+            let pid = child(|| {
+                // Pages that have come are still here: these are others.
+                let s = Segment::of_file(&open("gate", OREAD)?, Access::Read, 64 * PAGE as u64, PAGE)?;
+                s.read(0, &mut [0])
+            })?;
+            pause();
+            note::send(pid, how)?;
+            let w = words(pid)?;
+            check!(w.contains(how), "{how}: {w:?}");
+        }
+        Ok(())
+    })
+}
+
+fn taken_over() -> Result<()> {
+    with(|_| {
+        let reader = || child(|| is_pattern(&attach("gate", Access::Read, 3 * PAGE)?, 0));
+        let first = reader()?;
+        pause();
+        let others = [reader()?, reader()?, reader()?];
+        pause();
+        note::send(first, "kill")?;
+        let ended = process::wait()?;
+        check!(ended.pid == first && !ended.status.is_empty(), "instead of the first {ended:?} ended");
+        pause();
+        filer::tell("/mnt", "open")?;
+        for _ in others {
+            let w = process::wait()?.status;
+            check!(w.is_empty(), "who took over: {w}");
+        }
+        Ok(())
+    })
+}
+
+fn error() -> Result<()> {
+    with(|_| {
+        let s = attach("fails", Access::Read, PAGE)?;
+        // SAFETY: attached; its server has no bytes for it.
+        let w = touched(|| unsafe { _ = (s.address() as *const u8).read_volatile() })?;
+        check!(w.contains(Known::Io.text()), "{w}");
+        Ok(())
+    })
+}
+
+fn server_dies() -> Result<()> {
+    with(|pid| {
+        let s = attach("big", Access::Read, BIG)?;
+        let mut b = [0; 100];
+        s.read(0, &mut b)?;
+        imp::stop("filer", pid);
+        pause();
+        // What is here stays good.
+        s.read(100, &mut b)?;
+        check!(b[0] == pattern(100), "what was here is gone");
+        // SAFETY: attached; its server is gone.
+        let w = touched(|| unsafe { _ = ((s.address() as usize + BIG - 1) as *const u8).read_volatile() })?;
+        check!(w.contains(Known::Died.text()), "{w}");
+        Ok(())
+    })
+}
+
+/// A server that attaches a file has all of it at once, and the kernel can answer from there.
+fn of_a_server() -> Result<()> {
+    with(|_| {
+        let before = filer::seen("/mnt", "reads")?;
+        let pid = imp::mounted("imp", "/n", 2)?;
+        let r = (|| {
+            File::open("/n/null", ORDWR)?.write_all(b"map /mnt/big")?;
+            let reads = filer::seen("/mnt", "reads")? - before;
+            check!(reads >= BIG as u64 / 65_536, "a server was given {reads} reads' worth of a file");
+            let mut b = vec![0; 50_000];
+            let n = File::open("/n/mapped", OREAD)?.read_at(&mut b, 12_345)?;
+            check!(n == b.len() && (0..n).all(|i| b[i] == pattern(12_345 + i)), "it answers wrongly");
+            check!(filer::seen("/mnt", "reads")? - before == reads, "a server faulted on a server");
+            Ok(())
+        })();
+        imp::stop("imp", pid);
+        r
+    })
+}
+
+/// The program of this test, run from the filer: it ends at once if it is given an argument.
+fn exec() -> Result<()> {
+    with(|_| {
+        let run = || {
+            let pid = child(|| Err(process::exec("/mnt/prog", &["ktest", "hello"])))?;
+            let w = words(pid)?;
+            check!(w == "hello", "it ended with {w:?}");
+            Ok(())
+        };
+        let before = filer::seen("/mnt", "reads")?;
+        run()?;
+        let first = filer::seen("/mnt", "reads")? - before;
+        run()?;
+        let second = filer::seen("/mnt", "reads")? - before - first;
+        check!(second < first, "{first} reads, and {second} when it ran again");
+        Ok(())
+    })
+}
