@@ -41,6 +41,7 @@ mod s31_terminal;
 mod s40_rc;
 mod s46_portal;
 mod s50_readme;
+mod s55_programs;
 mod s70_supervise;
 
 use runner::{Scenario, long, short};
@@ -76,6 +77,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s40_rc", 900, s40_rc::run),
     short("s46_portal", 120, s46_portal::run),
     short("s50_readme", 300, s50_readme::run),
+    short("s55_programs", 600, s55_programs::run),
     short("s70_supervise", 300, s70_supervise::run),
 ];
 

@@ -60,8 +60,8 @@ pub fn ordinary() -> Done<Archive> {
             _ => archive.file(&format!("bin/{name}"), 0o755, program),
         }
     }
-    let files = root().join("srv/init/root");
-    add_tree(&mut archive, &files, &files)?;
+    add_tree(&mut archive, "", &root().join("srv/init/root"))?;
+    add_tree(&mut archive, "lib/man/", &root().join("doc/man"))?;
     Ok(archive)
 }
 
@@ -91,21 +91,23 @@ pub fn read(path: &Path) -> Done<Vec<u8>> {
 }
 
 /// The commands' names: the first strings of the table in the program's source, the one place where they stand.
-fn commands() -> Done<Vec<String>> {
-    let source = String::from_utf8_lossy(&read(&root().join("cmd/tools/src/on/mod.rs"))?).into_owned();
-    let first = |entry: &str| Some(entry.trim_start().strip_prefix('"')?.split_once('"')?.0.to_string());
-    let names: Vec<String> = source.split("Command(").skip(1).filter_map(first).collect();
-    if names.is_empty() { Err("cmd/tools/src/on/mod.rs: no table of commands".into()) } else { Ok(names) }
+pub fn commands() -> Done<Vec<String>> {
+    let source = String::from_utf8_lossy(&read(&root().join("cmd/tools/src/on/table.rs"))?).into_owned();
+    let table = source.split_once("commands![\n").map_or("", |(_, table)| table);
+    let first = |line: &str| Some(line.strip_prefix('"')?.split_once("\", ")?.0.to_string());
+    let names: Vec<String> = table.lines().filter_map(first).collect();
+    if names.is_empty() { Err("cmd/tools/src/on/table.rs: no table of commands".into()) } else { Ok(names) }
 }
 
-fn add_tree(archive: &mut Archive, base: &Path, folder: &Path) -> Done {
+/// Adds what is in a folder, under names that begin so.
+fn add_tree(archive: &mut Archive, before: &str, folder: &Path) -> Done {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    for path in entries.flatten().map(|e| e.path()) {
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), format!("{before}{}", entry.file_name().to_string_lossy()));
         if path.is_dir() {
-            add_tree(archive, base, &path)?;
+            add_tree(archive, &format!("{name}/"), &path)?;
         } else {
-            let name = path.strip_prefix(base).map_err(|e| e.to_string())?;
-            archive.file(&name.to_string_lossy(), 0o644, read(&path)?);
+            archive.file(&name, 0o644, read(&path)?);
         }
     }
     Ok(())

@@ -1,120 +1,43 @@
-//! ls, mkdir, rm and cp: files.
+//! mkdir, rm, touch and chmod.
 
-use super::{Given, Outcome, Text, base, join};
-use core::fmt::Write;
+use super::given::Given;
+use super::{Outcome, Text, base, join, text, trimmed};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMAPPEND, DMDIR, DMEXCL, OREAD, OTRUNC, OWRITE};
+use portolan::abi::file::{DMDIR, OREAD, OWRITE};
 use portolan::abi::limit;
-use portolan::alloc::string::String;
-use portolan::alloc::vec;
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
-use portolan::{Buffered, Error, File, Result, STDOUT, fs};
-
-struct Entry {
-    name: String,
-    line: String,
-}
-
-pub(super) fn ls(g: &mut Given) -> Result<()> {
-    let mut outcome = Outcome::default();
-    let mut out = Buffered::new(STDOUT);
-    let paths = if g.rest.is_empty() { vec![&b"."[..]] } else { g.rest.clone() };
-    for path in &paths {
-        let mut entries = Vec::new();
-        if let Some(a) = outcome.note(path, fs::stat(path)) {
-            let s = a.stat();
-            if s.mode & DMDIR == 0 || g.has(b'd') {
-                entries.push(entry(g, &super::text(path), &s));
-            } else if let Some(dir) = outcome.note(path, File::open(path, OREAD)) {
-                // The working directory's names stand alone; others follow their directory, as in Plan 9.
-                let prefix = if *path == b"." || g.has(b'p') { &b""[..] } else { path };
-                let r = fs::each_entry(&dir, |s| {
-                    entries.push(entry(g, &super::text(&join(prefix, s.name.as_bytes())), &s));
-                    Ok(())
-                });
-                outcome.note(path, r);
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for e in entries {
-            out.put(e.line.as_bytes())?;
-        }
-    }
-    out.flush()?;
-    outcome.end()
-}
-
-fn entry(g: &Given, name: &str, s: &Stat<'_>) -> Entry {
-    let mut line = String::new();
-    if g.has(b'l') {
-        // A String takes all that is written to it.
-        let _ =
-            write!(line, "{} {} {} {} {:>8} {} ", Mode(s.mode), s.dev, s.uid, s.gid, s.length, Date(s.mtime));
-    }
-    line.push_str(name);
-    line.push('\n');
-    Entry { name: String::from(name), line }
-}
-
-struct Mode(u32);
-
-impl core::fmt::Display for Mode {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let kind = if self.0 & DMDIR != 0 {
-            'd'
-        } else if self.0 & DMAPPEND != 0 {
-            'a'
-        } else {
-            '-'
-        };
-        f.write_char(kind)?;
-        f.write_char(if self.0 & DMEXCL != 0 { 'l' } else { '-' })?;
-        for shift in [6, 3, 0] {
-            for (bit, c) in [(4, 'r'), (2, 'w'), (1, 'x')] {
-                f.write_char(if self.0 >> shift & bit != 0 { c } else { '-' })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Seconds since 1970 as `2026-11-28 07:55`, UTC.
-struct Date(u32);
-
-impl core::fmt::Display for Date {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (days, secs) = (u64::from(self.0) / 86400, self.0 % 86400);
-        // Counted from the first of March of year 0, a year's irregular day is its last.
-        let z = days + 719_468;
-        let (era, doe) = (z / 146_097, z % 146_097);
-        let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-        let mp = (5 * doy + 2) / 153;
-        let (d, m) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-        let y = yoe + era * 400 + u64::from(m <= 2);
-        write!(f, "{y:04}-{m:02}-{d:02} {:02}:{:02}", secs / 3600, secs / 60 % 60)
-    }
-}
+use portolan::{Error, File, Result, fs, println, time};
+use tools::date;
 
 pub(super) fn mkdir(g: &mut Given) -> Result<()> {
     if g.rest.is_empty() {
         return Err(g.wrong());
     }
+    let mode = match g.value(b'm') {
+        Some(m) => apply(m, 0o777, true)?,
+        None => 0o777,
+    };
     let mut outcome = Outcome::default();
     for path in &g.rest {
-        let r = if g.has(b'p') { make_all(path) } else { fs::create_dir(path, 0o777) };
-        outcome.note(path, r);
+        let path = trimmed(path);
+        let r = if g.has(b'p') { make_all(path, mode) } else { fs::create_dir(path, mode) };
+        if outcome.note(path, r).is_some() && g.has(b'v') {
+            println!("mkdir: created directory '{}'", Text(path));
+        }
     }
     outcome.end()
 }
 
-fn make_all(path: &[u8]) -> Result<()> {
+fn make_all(path: &[u8], mode: u32) -> Result<()> {
     let ends = path.iter().enumerate().filter(|&(i, &b)| b == b'/' && i > 0).map(|(i, _)| i);
-    for end in ends.chain([path.len()]) {
+    for end in ends {
         if !fs::exists(&path[..end]) {
             fs::create_dir(&path[..end], 0o777)?;
         }
+    }
+    if !fs::exists(path) {
+        fs::create_dir(path, mode)?;
     }
     if fs::stat(path)?.stat().mode & DMDIR == 0 { Err(Known::NotDir.into()) } else { Ok(()) }
 }
@@ -123,19 +46,37 @@ pub(super) fn rm(g: &mut Given) -> Result<()> {
     if g.rest.is_empty() && !g.has(b'f') {
         return Err(g.wrong());
     }
+    let deep = g.last(b"rR").is_some();
     let mut outcome = Outcome::default();
     for path in &g.rest {
-        match if g.has(b'r') { remove_all(path, 0) } else { fs::remove(path) } {
+        let r = match base(path) {
+            b"/" | b"." | b".." => Err(Error::new("this directory is never removed")),
+            _ => remove(path, deep, g.has(b'd')),
+        };
+        match r {
             Err(e) if g.has(b'f') && e.is(Known::NotExist) => {}
             r => {
-                outcome.note(path, r);
+                if outcome.note(path, r).is_some() && g.has(b'v') {
+                    println!("removed '{}'", Text(path));
+                }
             }
         }
     }
     outcome.end()
 }
 
-fn remove_all(path: &[u8], depth: usize) -> Result<()> {
+fn remove(path: &[u8], deep: bool, empty: bool) -> Result<()> {
+    if deep {
+        return remove_all(path, 0);
+    }
+    if !empty && fs::stat(path)?.stat().mode & DMDIR != 0 {
+        return Err(Error::new("is a directory (-r removes it with all it holds, -d if it is empty)"));
+    }
+    fs::remove(path)
+}
+
+/// Removes a file, or a directory with all it holds.
+pub(super) fn remove_all(path: &[u8], depth: usize) -> Result<()> {
     if depth > limit::DEPTH {
         return Err(Known::NameTooLong.into());
     }
@@ -146,65 +87,131 @@ fn remove_all(path: &[u8], depth: usize) -> Result<()> {
             Ok(())
         })?;
         for n in names {
-            remove_all(&n, depth + 1).map_err(|e| Error::of(Text(&n), e))?;
+            match remove_all(&n, depth + 1) {
+                // The innermost failure's path is the one to tell.
+                Err(Error::Known(k)) => return Err(Error::of(Text(&n), k)),
+                r => r?,
+            }
         }
     }
     fs::remove(path)
 }
 
-pub(super) fn cp(g: &mut Given) -> Result<()> {
-    let Some((to, from)) = g.rest.split_last().filter(|(_, from)| !from.is_empty()) else {
+pub(super) fn touch(g: &mut Given) -> Result<()> {
+    if g.rest.is_empty() {
         return Err(g.wrong());
-    };
-    let into = fs::stat(to).is_ok_and(|a| a.stat().mode & DMDIR != 0);
-    if !into && from.len() > 1 {
-        return Err(Error::of(Text(to), Known::NotDir));
     }
+    let when = match (g.value(b'd'), g.value(b'r')) {
+        (Some(d), _) => {
+            let seconds = date::parse(&text(d)).and_then(|s| u32::try_from(s).ok());
+            Some(seconds.ok_or_else(|| Error::of(Text(d), "not a time (YYYY-MM-DD HH:MM:SS or @SECONDS)"))?)
+        }
+        (None, Some(r)) => Some(fs::stat(r).map_err(|e| Error::of(Text(r), e))?.stat().mtime),
+        (None, None) => None,
+    };
     let mut outcome = Outcome::default();
-    for f in from {
-        let target = if into { join(to, base(f)) } else { to.to_vec() };
-        outcome.note(f, copy(f, &target, g.has(b'r'), 0));
+    for path in &g.rest {
+        outcome.note(path, touch_one(path, when, g.has(b'c')));
     }
     outcome.end()
 }
 
-fn copy(from: &[u8], to: &[u8], deep: bool, depth: usize) -> Result<()> {
+fn touch_one(path: &[u8], when: Option<u32>, only_there: bool) -> Result<()> {
+    if !fs::exists(path) {
+        if only_there {
+            return Ok(());
+        }
+        File::create(path, u32::from(OWRITE), 0o666)?;
+        if when.is_none() {
+            return Ok(());
+        }
+    }
+    let now = u32::try_from(time::since_1970().as_secs()).unwrap_or(u32::MAX - 1);
+    fs::wstat(path, &Stat { mtime: when.unwrap_or(now), ..Stat::NOCHANGE })
+}
+
+pub(super) fn chmod(g: &mut Given) -> Result<()> {
+    let mut words = g.rest.clone();
+    let (mut deep, mut tell) = (false, false);
+    while let Some(flag) = words.first().filter(|w| matches!(**w, b"-R" | b"-v" | b"-Rv" | b"-vR" | b"--")) {
+        deep |= flag.contains(&b'R');
+        tell |= flag.contains(&b'v');
+        words.remove(0);
+    }
+    let Some((mode, files)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
+        return Err(g.wrong());
+    };
+    apply(mode, 0, false)?;
+    let mut outcome = Outcome::default();
+    for path in files {
+        outcome.note(path, chmod_one(path, mode, deep, tell, 0));
+    }
+    outcome.end()
+}
+
+fn chmod_one(path: &[u8], mode: &[u8], deep: bool, tell: bool, depth: usize) -> Result<()> {
     if depth > limit::DEPTH {
         return Err(Known::NameTooLong.into());
     }
-    let source = File::open(from, OREAD)?;
-    let a = fs::fstat(&source)?;
-    let (mode, qid, dev) = (a.stat().mode, a.stat().qid, a.stat().dev);
-    if mode & DMDIR != 0 {
-        if !deep {
-            return Err(Error::new("is a directory (cp -r copies it)"));
-        }
-        if !fs::exists(to) {
-            fs::create_dir(to, mode & 0o777)?;
-        }
+    let a = fs::stat(path)?;
+    let old = a.stat().mode;
+    let new = apply(mode, old & 0o777, old & DMDIR != 0)?;
+    fs::wstat(path, &Stat { mode: old & !0o777 | new, ..Stat::NOCHANGE })?;
+    if tell {
+        println!("mode of '{}' is {new:04o}", Text(path));
+    }
+    if deep && old & DMDIR != 0 {
         let mut names = Vec::new();
-        fs::each_entry(&source, |s| {
-            names.push(String::from(s.name));
+        fs::each_entry(&File::open(path, OREAD)?, |s| {
+            names.push(join(path, s.name.as_bytes()));
             Ok(())
         })?;
         for n in names {
-            let (f, t) = (join(from, n.as_bytes()), join(to, n.as_bytes()));
-            copy(&f, &t, deep, depth + 1).map_err(|e| Error::of(Text(&f), e))?;
-        }
-        return Ok(());
-    }
-    if let Ok(b) = fs::stat(to)
-        && (b.stat().qid.path, b.stat().dev) == (qid.path, dev)
-        && b.stat().qid == qid
-    {
-        return Err(Error::new("source and destination are the same file"));
-    }
-    let target = File::create(to, u32::from(OWRITE | OTRUNC), mode & 0o777)?;
-    let mut buf = vec![0; limit::IO / 4];
-    loop {
-        match source.read(&mut buf)? {
-            0 => return Ok(()),
-            n => target.write_all(&buf[..n])?,
+            chmod_one(&n, mode, deep, tell, depth + 1).map_err(|e| Error::of(Text(base(&n)), e))?;
         }
     }
+    Ok(())
+}
+
+/// A mode after a change as chmod(1) writes it: octal, or `u+x,go-w`.
+fn apply(change: &[u8], mut mode: u32, dir: bool) -> Result<u32> {
+    let bad = || Error::of(Text(change), "not a mode (octal, or like u+x,go-w)");
+    if change.first().is_some_and(u8::is_ascii_digit) {
+        let octal = core::str::from_utf8(change).ok().and_then(|t| u32::from_str_radix(t, 8).ok());
+        return octal.filter(|m| *m <= 0o777).ok_or_else(bad);
+    }
+    for clause in change.split(|&b| b == b',') {
+        let at = clause.iter().position(|b| b"+-=".contains(b)).ok_or_else(bad)?;
+        let mut who = 0;
+        for w in &clause[..at] {
+            who |= match w {
+                b'u' => 0o700,
+                b'g' => 0o070,
+                b'o' => 0o007,
+                b'a' => 0o777,
+                _ => return Err(bad()),
+            };
+        }
+        let who = if who == 0 { 0o777 } else { who };
+        let mut bits = 0;
+        for p in &clause[at + 1..] {
+            bits |= match p {
+                b'r' => 0o444,
+                b'w' => 0o222,
+                b'x' => 0o111,
+                b'X' if dir || mode & 0o111 != 0 => 0o111,
+                b'X' => 0,
+                b'u' => (mode >> 6 & 7) * 0o111,
+                b'g' => (mode >> 3 & 7) * 0o111,
+                b'o' => (mode & 7) * 0o111,
+                _ => return Err(bad()),
+            };
+        }
+        match clause[at] {
+            b'+' => mode |= who & bits,
+            b'-' => mode &= !(who & bits),
+            _ => mode = mode & !who | who & bits,
+        }
+    }
+    Ok(mode)
 }

@@ -1,6 +1,7 @@
 //! send and recv: messages to processes.
 
-use super::{Given, number};
+use super::given::Given;
+use super::number;
 use portolan::alloc::format;
 use portolan::alloc::vec::Vec;
 use portolan::mail::{self, Mailbox, Senders};

@@ -1,12 +1,12 @@
-//! ps, kill, sleep and poweroff: processes and the machine.
+//! ps and kill: processes.
 
-use super::{Given, Outcome, Text, number, text};
-use core::time::Duration;
+use super::{Given, Outcome, number, text};
+use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OREAD, OWRITE};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
-use portolan::{Error, File, Result, fs, println, time};
+use portolan::{Error, File, Result, fs, println};
 
 /// The numbers of all processes, in order.
 fn processes() -> Result<Vec<u32>> {
@@ -42,7 +42,7 @@ pub(super) fn ps(g: &mut Given) -> Result<()> {
 
 pub(super) fn kill(g: &mut Given) -> Result<()> {
     let (note, targets) = match g.rest.split_first() {
-        Some((&b"-h" | &b"--help", _)) | None => return Err(g.wrong()),
+        None => return Err(g.wrong()),
         Some((first, rest)) if first.len() > 1 && first.starts_with(b"-") => (Some(&first[1..]), rest),
         _ => (None, &g.rest[..]),
     };
@@ -75,23 +75,10 @@ fn kill_one(target: &[u8], note: Option<&[u8]>) -> Result<()> {
             Some(n) => ("note", n),
             None => ("ctl", &b"kill"[..]),
         };
-        File::open(format!("/proc/{pid}/{file}"), OWRITE)?.write_all(words)?;
+        match File::open(format!("/proc/{pid}/{file}"), OWRITE) {
+            Err(e) if e.is(Known::NotExist) => return Err(Error::new("no process of that number or name")),
+            f => f?.write_all(words)?,
+        }
     }
     Ok(())
-}
-
-pub(super) fn sleep(g: &mut Given) -> Result<()> {
-    let &[seconds] = &g.rest[..] else { return Err(g.wrong()) };
-    let s: f64 = number(seconds)?;
-    if !(0.0..1e9).contains(&s) {
-        return Err(Error::of(Text(seconds), "not a time"));
-    }
-    time::sleep(Duration::from_nanos((s * 1e9) as u64))
-}
-
-pub(super) fn poweroff(g: &mut Given) -> Result<()> {
-    if !g.rest.is_empty() {
-        return Err(g.wrong());
-    }
-    File::open("#sys/power", OWRITE)?.write_all(b"off")
 }

@@ -1,6 +1,7 @@
 //! svc: the services that init supervises, by its file /dev/svc.
 
-use super::{Given, text};
+use super::given::Given;
+use super::text;
 use portolan::abi::file::OWRITE;
 use portolan::alloc::format;
 use portolan::{Error, File, Result, fs, println};

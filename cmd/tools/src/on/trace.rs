@@ -8,7 +8,6 @@ use portolan::abi::file::{OCEXEC, OREAD, OWRITE, RFENVG, RFFDG, RFNOTEG};
 use portolan::alloc::collections::BTreeMap;
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
-use portolan::alloc::vec::Vec;
 use portolan::{Error, File, Result, eprint, eprintln, exit, process};
 
 pub(super) fn trace(g: &mut Given) -> Result<()> {
@@ -47,8 +46,7 @@ fn run(ctl: &File, command: &[u8], args: &[&[u8]]) -> ! {
 /// Hands each piece of whole lines on until there are no more.
 fn each_piece(mut f: impl FnMut(&str)) -> Result<()> {
     let data = File::open("#trace/data", OREAD)?;
-    let mut buf = Vec::new();
-    buf.resize(8192, 0);
+    let mut buf = super::text::buffer(8192)?;
     loop {
         let n = data.read(&mut buf)?;
         if n == 0 {

@@ -1,0 +1,66 @@
+//! help and man: what there is, and its manual.
+
+use super::given::{Given, columns, output};
+use super::table::COMMANDS;
+use super::{Text, text};
+use portolan::alloc::format;
+use portolan::alloc::string::String;
+use portolan::{Error, Result, STDOUT, fs};
+
+/// Where the archive keeps the pages.
+const PAGES: &str = "/lib/man";
+
+/// Prints every command with what it does.
+pub(super) fn list() -> Result<()> {
+    let mut out = output();
+    for c in COMMANDS {
+        let summary = c.help.lines().next().unwrap_or("");
+        out.put(format!("{:9} {summary}\n", c.name).as_bytes())?;
+    }
+    out.put(b"rc        the shell: run programs, pipes, variables, functions\n")?;
+    out.put(b"\nNAME -h explains a command, man NAME shows its manual, man rc that of the shell.\n")?;
+    out.flush()
+}
+
+pub(super) fn help(g: &mut Given) -> Result<()> {
+    let [] = g.exactly()?;
+    list()
+}
+
+pub(super) fn man(g: &mut Given) -> Result<()> {
+    let names = match g.rest[..] {
+        [] => return Err(g.wrong()),
+        ref names => names,
+    };
+    for name in names {
+        let path = format!("{PAGES}/{}.md", if *name == b"[" { "test".into() } else { text(name) });
+        if name.contains(&b'/') {
+            return Err(Error::of(Text(name), "not the name of a page"));
+        }
+        let page =
+            fs::read(&path).map_err(|_| Error::of(Text(name), "no such page (help lists the commands)"))?;
+        show(&text(&page))?;
+    }
+    Ok(())
+}
+
+/// A page as it is read on a terminal: titles bold, the marks of Markdown gone.
+fn show(page: &str) -> Result<()> {
+    let bold = columns().is_some();
+    let mut out = portolan::Buffered::new(STDOUT);
+    for line in page.lines() {
+        let plain = if line.starts_with("    ") {
+            String::from(line)
+        } else {
+            line.replace('`', "").replace("\\|", "|")
+        };
+        let title = plain.trim_start_matches('#');
+        let shown = match plain.len() - title.len() {
+            0 => format!("{plain}\n"),
+            _ if bold => format!("\x1b[1m{}\x1b[m\n", title.trim()),
+            _ => format!("{}\n", title.trim()),
+        };
+        out.put(shown.as_bytes())?;
+    }
+    out.flush()
+}
