@@ -109,6 +109,8 @@ unsafe extern "Rust" {
     pub safe fn kernel_bytes() -> u64;
     /// Stops the machine with an exit code where there is a way to tell it, else powers off.
     pub safe fn power_off(code: u8) -> !;
+    /// Makes randomness depend on these bytes too.
+    pub safe fn stir(bytes: &[u8]);
     /// 32 random bytes, as good as the machine has.
     pub safe fn entropy() -> [u8; 32];
 

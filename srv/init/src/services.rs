@@ -14,6 +14,7 @@
 //! | `restart=N/S` | start it again when it ends, but not more than N times in S seconds; without it, never |
 //! | `grace=S` | kill it when it has not answered for S seconds |
 //! | `create` | files may be created where it is mounted, and it replaces what was there |
+//! | `once` | no service: a program that is started with the others, and does its work while they go on |
 //! | `unmount` | take the mount away while the service is down, instead of leaving it to say `server died` |
 
 use alloc::string::String;
@@ -34,6 +35,8 @@ pub struct Service {
     pub create: bool,
     /// Does the mount go with the service?
     pub unmount: bool,
+    /// Is it no server, but a program that ends?
+    pub once: bool,
     /// The program's path and its arguments.
     pub command: Vec<String>,
 }
@@ -67,6 +70,7 @@ fn service<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<Servi
             }
             Some(("grace", seconds)) => s.grace = seconds.parse().ok().filter(|s| *s > 0)?,
             None if term == "create" => s.create = true,
+            None if term == "once" => s.once = true,
             None if term == "unmount" => s.unmount = true,
             _ => return None,
         }
@@ -121,7 +125,9 @@ mod tests {
 
     #[test]
     fn terms_stand_between_the_mount_and_the_command() {
-        let t = parse("a /a create unmount restart=3/60 grace=5 /bin/a restart=1/1\n").unwrap();
+        let t =
+            parse("a /a create unmount restart=3/60 grace=5 /bin/a restart=1/1\nb - once /bin/b\n").unwrap();
+        assert!(!t[0].once && t[1].once);
         assert_eq!((t[0].restart, t[0].grace, t[0].create, t[0].unmount), ((3, 60), 5, true, true));
         assert_eq!(t[0].command, ["/bin/a", "restart=1/1"]);
     }

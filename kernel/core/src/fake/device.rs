@@ -15,6 +15,9 @@ fn kernel_bytes() -> u64 {
     0
 }
 
+#[unsafe(no_mangle)]
+fn stir(_: &[u8]) {}
+
 /// Not random, but never the same twice.
 #[unsafe(no_mangle)]
 fn entropy() -> [u8; 32] {

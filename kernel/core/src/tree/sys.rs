@@ -1,6 +1,6 @@
 //! `#sys`: what there is one of in a machine: its clock, its randomness, its counters, its power.
 
-use super::{Entry, Text, Tree, command, give, here, only_read, put, wrote};
+use super::{Entry, Text, Tree, command, give, here, only_read, put, take, wrote};
 use crate::msg::{Msg, Reply, Result};
 use crate::{counters, machine, mem};
 use abi::error::Error;
@@ -15,7 +15,7 @@ const NAMES: &[(&str, bool)] = &[
     ("memory", false),
     ("null", true),
     ("power", true),
-    ("random", false),
+    ("random", true),
     ("time", false),
     ("user", false),
     ("zero", false),
@@ -75,6 +75,7 @@ impl Tree for Sys {
         let (name, mode) = match (of.path, file(of.path)) {
             (0, _) => ("#sys", super::DIR),
             (NULL, Some((name, _))) => (name, 0o666),
+            (RANDOM, Some((name, _))) => (name, 0o644),
             (_, Some((name, writes))) => (name, if writes { 0o220 } else { 0o444 }),
             _ => return Err(Error::NotExist.into()),
         };
@@ -89,6 +90,7 @@ impl Tree for Sys {
     fn open(&self, of: Qid, mode: u8) -> Result<Qid> {
         match of.path {
             NULL => {}
+            RANDOM if here::is_owner() => {}
             POWER if mode & 3 == OWRITE => {}
             POWER => return Err(Error::Perm.into()),
             _ => only_read(mode)?,
@@ -131,6 +133,12 @@ impl Tree for Sys {
     fn write(&self, of: Qid, m: &mut Msg<'_>) -> Result<Reply> {
         match of.path {
             NULL => wrote(m),
+            RANDOM => {
+                let mut buf = [0; 64];
+                let n = take(&m.data, 0, &mut buf)?;
+                machine::stir(buf.get(..n).unwrap_or(&[]));
+                wrote(m)
+            }
             POWER => {
                 let mut buf = [0; 32];
                 power(command(m, &mut buf)?)?;

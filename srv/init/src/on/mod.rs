@@ -4,7 +4,7 @@ mod control;
 mod initfs;
 mod supervise;
 
-use init::services;
+use init::services::{self, Service};
 use portolan::abi::file::{MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OWRITE, RFFDG, RFNOTEG, RFREND};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
@@ -40,11 +40,17 @@ fn start_services() -> Result<()> {
     let table = String::from_utf8_lossy(&table).into_owned();
     let services = services::parse(&table)
         .map_err(|bad| Error::new(&format!("/lib/services: line {} is no service", bad.0)))?;
+    let (once, services): (Vec<Service>, Vec<Service>) = services.into_iter().partition(|s| s.once);
     let all: Vec<Supervised> = services.into_iter().map(Supervised::new).collect();
     let all: &'static [Supervised] = all.leak();
     for s in all {
         s.begin()?;
         supervise::report(s);
+    }
+    for s in &once {
+        if let Err(e) = supervise::command(s).spawn() {
+            log(&format!("init: {}: {e}\n", s.name));
+        }
     }
     supervise::watch(all)?;
     let portal = control::serve(all)?;

@@ -184,12 +184,7 @@ impl Supervised {
     /// One life of the service: how it ended.
     fn once(&self, first: &mut bool) -> String {
         self.enter(Phase::Starting);
-        let mut command = Command::new(self.spec.command.first().map_or("", String::as_str));
-        command
-            .args(self.spec.command.iter().skip(1))
-            .flags(RFCFDG | RFCENVG | RFNOTEG | RFREND)
-            .before(prepare);
-        let child = match command.spawn() {
+        let child = match command(&self.spec).spawn() {
             Ok(child) => child,
             Err(e) => return e.to_string(),
         };
@@ -259,6 +254,13 @@ impl Supervised {
             let _ = fs::unmount(self.post(), dir);
         }
     }
+}
+
+/// What starts a service's program.
+pub(super) fn command(s: &Service) -> Command {
+    let mut command = Command::new(s.command.first().map_or("", String::as_str));
+    command.args(s.command.iter().skip(1)).flags(RFCFDG | RFCENVG | RFNOTEG | RFREND).before(prepare);
+    command
 }
 
 /// In a service's process, before its program: what it writes to descriptors 1 and 2 goes to the machine's log, and a

@@ -149,6 +149,7 @@ fn mix(state: &mut u64, more: u64) -> u64 {
 static POOL: AtomicU64 = AtomicU64::new(0);
 
 /// Mixes bytes in.
+#[unsafe(no_mangle)]
 pub(super) fn stir(bytes: &[u8]) {
     let mut state = POOL.load(Ordering::Relaxed);
     for &b in bytes {
