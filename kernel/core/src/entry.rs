@@ -237,9 +237,11 @@ pub fn bring(buf: UserBuf, access: Access) -> bool {
     true
 }
 
-/// The timer's interrupt.
+/// The timer's interrupt. Self-tests ask for it before anything is scheduled.
 pub fn timer() {
-    sched::timer();
+    if sched::started() {
+        sched::timer();
+    }
 }
 
 /// Another CPU wants this one to look at its run queue, or at its thread's pending bits.
