@@ -102,15 +102,17 @@ pub(crate) struct AnswerCell([AtomicU64; 4]);
 impl AnswerCell {
     #[inline(always)]
     pub(crate) fn set(&self, a: &Answer) {
-        for (to, from) in self.0.iter().zip([a.head, a.w1, a.w2, a.w3]) {
-            to.store(from, Ordering::Relaxed);
-        }
+        let [head, w1, w2, w3] = &self.0;
+        head.store(a.head, Ordering::Relaxed);
+        w1.store(a.w1, Ordering::Relaxed);
+        w2.store(a.w2, Ordering::Relaxed);
+        w3.store(a.w3, Ordering::Relaxed);
     }
 
     #[inline(always)]
     pub(crate) fn get(&self) -> Answer {
-        let [head, w1, w2, w3] = self.0.each_ref().map(|w| w.load(Ordering::Relaxed));
-        Answer { head, w1, w2, w3 }
+        let [.., w2, w3] = &self.0;
+        Answer { w2: w2.load(Ordering::Relaxed), w3: w3.load(Ordering::Relaxed), ..self.short() }
     }
 
     /// The first two words: type, count, and where the bytes are.
@@ -185,7 +187,7 @@ pub struct Thread {
     /// Its place while it does not run; touched only by the CPU that it belongs to.
     pub(crate) context: ContextCell,
     pub(crate) run: Spin<Run>,
-    /// The CPU whose run queue it goes to.
+    /// The CPU whose run queue it goes to. That of an activation has its space [marked](crate::mem::Space::mark).
     pub(crate) cpu: AtomicUsize,
     /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler,
     /// bit 2 for one that is wired, bit 3 on the way to that CPU.
@@ -359,6 +361,16 @@ impl Thread {
         state.state = State::Ready;
         state.token = false;
         sched::enqueue(this.clone());
+    }
+
+    /// Makes this CPU an activation's, whose space counts as loaded here from now on.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn move_here(&self) {
+        if let Some(act) = &self.act {
+            act.portal.space.mark();
+        }
+        self.cpu.store(machine::cpu(), Ordering::Relaxed);
     }
 
     /// The root that is loaded while it runs.

@@ -34,7 +34,7 @@ pub fn run(kernel: &Path, name: &str) -> Done<String> {
     let server = if ["stat", "open_close", "create_remove"].contains(&name) { "ramfs" } else { "cost" };
     let symbols =
         [Symbols::of(kernel)?, Symbols::of(&built.join("cost"))?, Symbols::of(&built.join(server))?];
-    let file = std::fs::File::open(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+    let file = std::fs::File::open(&log).map_err(|e| format!("{}: {e}\n{taken}", log.display()))?;
     let mut counts = Counts::new(&symbols)?;
     for line in BufReader::new(file).lines().map_while(Result::ok) {
         if let Some(pc) = counter_in(&line) {
@@ -113,7 +113,10 @@ impl Write for Watch {
         self.seen.extend_from_slice(bytes);
         if !self.done && String::from_utf8_lossy(&self.seen).contains("profile ") {
             self.done = true;
-            self.look()?;
+            if let Err(e) = self.look() {
+                // The pump drops what a writer says; without a log the run ends, and says why.
+                eprintln!("bench: {}: {e}", self.monitor.display());
+            }
         }
         Ok(bytes.len())
     }

@@ -352,6 +352,7 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
     if options.gdb {
         command.args(["-s", "-S"]);
     }
+    command.args(&options.qemu);
 }
 
 /// Randomness for the kernel: many emulated CPUs have none.

@@ -63,7 +63,9 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
             return Err(e);
         }
     };
-    x.cpu.store(machine::cpu(), Ordering::Relaxed);
+    if x.cpu.load(Ordering::Relaxed) != machine::cpu() {
+        x.move_here();
+    }
     x.held.store(ON_CPU | PINNED, Ordering::Relaxed);
     x.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
     x.priority.store(me.priority().max(thread::SERVER), Ordering::Relaxed);
@@ -77,17 +79,14 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
     let Some(act) = &current().act else { return Err(Error::Died.into()) };
     hold(&act.caller, caller);
     // Whoever closes the portal or pokes this thread after this sees the call.
-    let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
-    if portal.closed() || me.has_pending(stop) {
+    if (portal.closed() || me.has_pending(u8::MAX)) && must_not(portal, me, m) {
         call_off(me);
     } else {
-        portal.space.mark();
         machine::enter_portal(me.context.get(), &act.entry, &request);
         sched::arrive();
     }
     me.held.store(held, Ordering::Release);
     let Some(x) = me.call.lock_inline().take() else { return Err(Error::Died.into()) };
-    let Some(act) = &x.act else { return Err(Error::Died.into()) };
     if me.interrupts.load(Ordering::Relaxed) != 0 {
         calm(me, act);
     }
@@ -97,7 +96,7 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
     }
     let checked = check::answer(portal, act, m, &answer, reply);
     super::lend::end(act, m);
-    portal.give(x);
+    portal.give_inline(x);
     checked
 }
 
@@ -128,6 +127,14 @@ pub(super) enum Ending {
     Left,
     /// It was called off before the server knew of it.
     Never,
+}
+
+/// Has something come up that keeps the call from being made?
+#[cold]
+#[inline(never)]
+fn must_not(portal: &Portal, me: &Thread, m: &Msg<'_>) -> bool {
+    let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
+    portal.closed() || me.has_pending(stop)
 }
 
 /// Something came up just before the server was entered.
@@ -215,7 +222,7 @@ pub fn reply(head: u64, w1: u64, w2: u64, w3: u64, me: &Thread) -> u64 {
     let Some(caller) = caller else { super::leave::orphan_answered(me, act, &answer) };
     caller.answer.set(&answer);
     // The call in the caller's thread keeps the activation.
-    drop(sched::become_current(caller));
+    Ref::let_go(sched::become_current(caller));
     let caller = current();
     machine::leave_portal(caller.context.get(), caller.root(), caller.stack.top())
 }

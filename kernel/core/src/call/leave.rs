@@ -89,7 +89,7 @@ fn send_flush(act: &Act) {
     y.depth.store(0, Ordering::Relaxed);
     y.priority.store(SERVER, Ordering::Relaxed);
     y.held.store(PINNED, Ordering::Relaxed);
-    y.cpu.store(machine::cpu(), Ordering::Relaxed);
+    y.move_here();
     Thread::start(&y, enter_flush, 0);
 }
 

@@ -90,7 +90,7 @@ impl Portal {
         })?;
         counters::PORTALS.up();
         let first = Portal::make(&portal)?;
-        portal.put(first);
+        portal.give(first);
         if let Err(e) = proc.add_portal(&portal) {
             portal.close();
             return Err(e);
@@ -128,8 +128,14 @@ impl Portal {
     }
 
     /// Gives an activation back, whose kernel stack nobody is on.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn give(&self, x: Ref<Thread>) {
+        self.give_inline(x);
+    }
+
+    /// The same without a call, for the measured path.
+    #[inline(always)]
+    pub(crate) fn give_inline(&self, x: Ref<Thread>) {
         self.put(x);
         if self.closed() {
             self.drain();
@@ -218,6 +224,7 @@ impl Portal {
             zombie: AtomicBool::new(false),
         };
         let x = Thread::new(this.proc.clone(), space.root(), Some(act), SERVER, stack)?;
+        x.move_here();
         // Free and running a handler are both Running to the scheduler, which meets it only inside.
         x.run.lock().state = State::Running;
         this.all.lock().push(x.clone())?;

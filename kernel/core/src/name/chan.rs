@@ -85,7 +85,6 @@ impl Chan {
     }
 
     /// Reads at an offset; `None` for the descriptor's own, which moves.
-    #[inline(always)]
     pub fn read(&self, scope: &dyn Fn() -> Scope, to: UserBuf, at: Option<u64>) -> Result<usize> {
         if self.listing.is_some() {
             return self.read_directory(scope, to, at);
@@ -98,8 +97,19 @@ impl Chan {
         Ok(n)
     }
 
+    /// Reads at an offset from the server itself, of a file that is no directory: the measured path.
     #[inline(always)]
+    pub fn read_at(&self, to: UserBuf, offset: u64) -> Result<usize> {
+        self.transfer_inline(op::TREAD, offset, Data::ToUser(to), to.len)
+    }
+
+    #[inline(never)]
     fn transfer(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
+        self.transfer_inline(op, offset, data, len)
+    }
+
+    #[inline(always)]
+    fn transfer_inline(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
         let mut m = self.file.message(op);
         m.offset = offset;
         m.count = u32::try_from(len.min(limit::IO)).unwrap_or(0);
@@ -110,11 +120,6 @@ impl Chan {
         let mut reply = Reply::default();
         session::ask(&self.file.session, &mut m, &mut reply)?;
         Ok(reply.count as usize)
-    }
-
-    /// Reads at an offset from the server itself.
-    pub fn read_at(&self, to: UserBuf, offset: u64) -> Result<usize> {
-        self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)
     }
 
     /// Reads into the kernel's own memory.

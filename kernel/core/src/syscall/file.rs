@@ -73,7 +73,19 @@ fn word(n: usize) -> Result<u64> {
 #[inline(never)]
 pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
-    moved(me, offset(at).and_then(|at| chan.read(&scope, buf(addr, len), at)))
+    let n = if chan.listing.is_none() && at <= i64::MAX as u64 {
+        chan.read_at(buf(addr, len), at)
+    } else {
+        read_on(&chan, buf(addr, len), at)
+    };
+    Ref::let_go(chan);
+    moved(me, n)
+}
+
+/// Reads a directory, or where the last read ended.
+#[inline(never)]
+fn read_on(chan: &Chan, to: UserBuf, at: u64) -> Result<usize> {
+    chan.read(&scope, to, offset(at)?)
 }
 
 /// Writes.

@@ -46,7 +46,7 @@ pub(super) struct Cpu {
     /// The scheduler's block of this CPU.
     local: *const (),
     /// So that `stack0` is aligned.
-    pad: [u32; 2],
+    pad: u32,
     task: Task,
     gdt: [u64; 7],
 }
@@ -71,7 +71,7 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new(
             vector: 0,
             smap: 0,
             local: core::ptr::null(),
-            pad: [0; 2],
+            pad: 0,
             task: Task {
                 reserved: 0,
                 stack0: 0,
