@@ -21,6 +21,11 @@ impl Counter {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// So many more.
+    pub fn rise(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
     /// So many less.
     pub fn sink(&self, by: u64) {
         self.0.fetch_sub(by, Ordering::Relaxed);
@@ -66,4 +71,8 @@ counters! {
     READIED "readied",
     /// Slow paths of a portal call: no activation was free. Never falls.
     BUSY "busy",
+    /// Pages of programs' code and constants that were evicted; never falls.
+    TEXT_OUT "evicted-text",
+    /// Clean pages of other files that were evicted; never falls.
+    CLEAN_OUT "evicted-clean",
 }

@@ -6,6 +6,7 @@
 
 use crate::call;
 use crate::machine;
+use crate::mem;
 use crate::mem::space::Access;
 use crate::msg::{Fail, Result, UserBuf};
 use crate::proc;
@@ -328,6 +329,9 @@ fn boot_first() -> Result<()> {
     sched::start(0)?;
     let reaper = sched::kernel_thread()?;
     Thread::start(&reaper, call::reap::run, 0);
+    if proc::boot_word(b"torture") == Some(b"evict") {
+        Thread::start(&sched::kernel_thread()?, mem::pager::torture, 0);
+    }
     proc::start_first()
 }
 

@@ -308,7 +308,24 @@ pub fn zeroed() -> Result<Frame> {
 /// Takes 2^order frames in a row.
 #[inline(never)]
 pub fn run(order: u8) -> Result<Frame> {
-    FRAMES.lock().alloc(order).ok_or_else(|| Error::NoMemory.into())
+    let found = FRAMES.lock().alloc(order);
+    found.or_else(|| by_evicting(|| FRAMES.lock().alloc(order))).ok_or_else(|| Error::NoMemory.into())
+}
+
+/// Pages that are evicted at a time.
+const EVICTED: usize = 64;
+
+/// Evicts clean pages of files until there is memory or there are none.
+#[cold]
+#[inline(never)]
+fn by_evicting(mut alloc: impl FnMut() -> Option<Frame>) -> Option<Frame> {
+    while super::segment::evict(EVICTED) > 0 {
+        let found = alloc();
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }
 
 /// Gives a frame back, or lets go of it if it has other holders.
@@ -350,10 +367,8 @@ pub struct Fresh {
 impl Fresh {
     /// 2^order frames, filled with zeroes.
     pub fn new(order: u8) -> Result<Fresh> {
-        let mut f = FRAMES.lock();
-        let first = f.alloc(order).ok_or(Error::NoMemory)?;
-        f.split(first, order);
-        drop(f);
+        let first = run(order)?;
+        FRAMES.lock().split(first, order);
         let fresh = Fresh { first, count: 1 << order };
         for i in 0..fresh.count {
             machine::zero_frame(fresh.frame(i));

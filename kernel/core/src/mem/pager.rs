@@ -5,7 +5,7 @@
 //! the page's.
 
 use super::frames;
-use super::segment::{AROUND, Inner, Segment};
+use super::segment::{self, AROUND, Inner, Segment};
 use super::space::PAGE64;
 use super::state::{Event, State};
 use crate::base::{Bytes, Held, Ref};
@@ -59,18 +59,27 @@ impl Batch {
 /// Sees to it that a page is here, or that it is worth another look. `file` is read, or what the segment has to read by.
 #[inline(never)]
 pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result<()> {
-    let mut inner = segment.inner.lock();
+    let inner = segment.inner.lock();
     match inner.pages.get(page).0 {
         State::Absent => {}
         State::Reading | State::Stale => return wait(segment, inner),
         _ => return Ok(()),
     }
-    let file = file.or(inner.reader.as_ref()).cloned().ok_or(Error::BadMode)?;
-    inner.pages.reserve(page)?;
     let (first, last) = block(&inner, page);
+    drop(inner);
+    // With the lock free, so that other pages of this segment can make room.
     let batch = Batch::new(last.saturating_sub(first) as usize)?;
+    let mut inner = segment.inner.lock();
+    let file = file.or(inner.reader.as_ref()).cloned();
+    let (first, last) = block(&inner, page);
+    let ready = inner.pages.get(page).0 == State::Absent && inner.pages.reserve(page).is_ok();
+    let Some(file) = file.filter(|_| ready) else {
+        // Somebody else was first, or there is no memory: the next touch tells.
+        batch.get().iter().for_each(|&f| frames::free(f));
+        return if inner.pages.get(page).0 == State::Absent { Err(Error::NoMemory.into()) } else { Ok(()) };
+    };
     // With fewer frames than pages the block begins at the page itself.
-    let all = batch.count as u64 == last.saturating_sub(first);
+    let all = batch.count as u64 >= last.saturating_sub(first);
     let first = if all { first } else { page };
     let last = last.min(first.saturating_add(batch.count as u64));
     for p in first..last {
@@ -151,4 +160,16 @@ fn wait(segment: &Segment, mut inner: Held<'_, Inner>) -> Result<()> {
     let waited = thread::wait(Doing::Page, u64::MAX);
     segment.inner.lock().waiters.remove(&me);
     waited
+}
+
+/// How often `torture=evict` on the boot line evicts every page that can be, in nanoseconds.
+const TORTURE: u64 = 3_000_000;
+
+/// The life of the thread that does so.
+pub(crate) extern "C" fn torture(_: usize) -> ! {
+    crate::sched::arrive();
+    loop {
+        thread::park(machine::now().saturating_add(TORTURE));
+        segment::evict(usize::MAX);
+    }
 }

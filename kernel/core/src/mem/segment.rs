@@ -17,12 +17,14 @@ use super::shootdown;
 use super::space::{Access, Miss, PAGE64};
 use super::state::{Event, State};
 use crate::base::{Bytes, List, Ref, Spin};
+use crate::counters;
 use crate::machine::{self, Frame, Rights, Root};
 use crate::msg::Result;
 use crate::name::{Chan, File};
 use crate::thread::{Thread, Waiters};
 use abi::error::Error;
 use abi::file::{OEXEC, QTFILE};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Pages that are read in together, and mapped together: 64 KiB.
 pub(super) const AROUND: u64 = 16;
@@ -69,6 +71,8 @@ pub(super) struct Inner {
     pub(super) writer: Option<Ref<File>>,
     /// Who waits for a page.
     pub(super) waiters: Waiters,
+    /// The page at which the next eviction begins.
+    hand: u64,
     /// Frames that have been told to [`frames::pooled`].
     pooled: usize,
 }
@@ -164,6 +168,7 @@ pub fn of(chan: &Chan) -> Result<User> {
         reader: None,
         writer: None,
         waiters: Waiters::new(),
+        hand: 0,
         pooled: 0,
     };
     let new = Segment {
@@ -206,27 +211,39 @@ pub(crate) fn server_died(server: usize) {
     }
 }
 
-/// Frees frames that hold clean pages, at most so many: how many. Called from anywhere; locks that are held are left
-/// alone.
+/// Frees up to so many frames that hold clean pages: how many. First those of files that nobody uses, then those that no
+/// program has touched since it was last asked, then any. Called from anywhere: locks that are held are left alone.
+#[cold]
+#[inline(never)]
 pub fn evict(want: usize) -> usize {
-    static HAND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+    static HAND: AtomicUsize = AtomicUsize::new(0);
     let mut done = 0usize;
-    for _ in 0..BUCKETS {
-        if done >= want {
-            break;
-        }
-        let hand = HAND.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        let Some(Some(list)) = BUCKET.get(hand % BUCKETS).map(Spin::try_lock) else { continue };
-        for s in list.iter() {
+    for how in [Choice::Unused, Choice::Untouched, Choice::Untouched, Choice::Any] {
+        for _ in 0..BUCKETS {
             if done >= want {
-                break;
+                return done;
             }
-            if let Some(mut inner) = s.inner.try_lock() {
-                done = done.saturating_add(inner.evict(want.saturating_sub(done)));
+            let hand = HAND.fetch_add(1, Ordering::Relaxed);
+            let Some(Some(list)) = BUCKET.get(hand % BUCKETS).map(Spin::try_lock) else { continue };
+            for s in list.iter() {
+                if let Some(mut inner) = s.inner.try_lock() {
+                    done = done.saturating_add(inner.evict(want.saturating_sub(done), how));
+                }
             }
         }
     }
     done
+}
+
+/// Whose pages are evicted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Choice {
+    /// Those of segments that nobody uses.
+    Unused,
+    /// Those that no space has mapped. Others are unmapped: who still uses them maps them again.
+    Untouched,
+    /// All.
+    Any,
 }
 
 /// Visits every segment, for those who look.
@@ -265,13 +282,10 @@ impl Inner {
         }
     }
 
-    /// Takes a page out of every space; the shootdown is the caller's.
-    fn unmap(&self, page: u64) {
-        for m in self.maps.iter() {
-            if let Some(at) = m.address(page) {
-                machine::unmap(m.root, at);
-            }
-        }
+    /// Takes a page out of every space, and tells whether one had it; the shootdown is the caller's.
+    fn unmap(&self, page: u64) -> bool {
+        let out = |m: &Map| m.address(page).is_some_and(|at| machine::unmap(m.root, at).is_some());
+        self.maps.iter().fold(false, |any, m| out(m) || any)
     }
 
     /// Takes the right to write a page from every space; the shootdown is the caller's.
@@ -286,33 +300,44 @@ impl Inner {
         }
     }
 
-    /// Frees up to so many frames of clean pages that no call has borrowed.
-    fn evict(&mut self, want: usize) -> usize {
-        if self.maps.iter().any(|m| m.wired) {
+    /// Frees up to so many frames of clean pages, going on where it stopped the last time.
+    fn evict(&mut self, want: usize, how: Choice) -> usize {
+        if self.maps.iter().any(|m| m.wired) || how == Choice::Unused && self.users != 0 {
             return 0;
         }
-        let (mut done, mut at) = (0usize, 0u64);
+        let text = self.maps.iter().any(|m| m.rights == Rights::Exec);
+        let mut done = 0usize;
         while done < want {
             let mut batch = [Frame(0); BATCH];
             let mut count = 0usize;
-            for slot in batch.iter_mut().take(want.saturating_sub(done)) {
-                let Some((page, _, frame)) = self.pages.next(at, |s| s == State::Clean) else { break };
-                at = page.saturating_add(1);
-                *slot = frame;
-                count = count.saturating_add(1);
-                self.unmap(page);
+            let mut more = true;
+            while count < BATCH.min(want.saturating_sub(done)) {
+                let Some((page, _, frame)) = self.pages.next(self.hand, |s| s == State::Clean) else {
+                    self.hand = 0;
+                    more = false;
+                    break;
+                };
+                self.hand = page.saturating_add(1);
+                if self.unmap(page) && how == Choice::Untouched {
+                    continue;
+                }
+                if let Some(slot) = batch.get_mut(count) {
+                    *slot = frame;
+                    count = count.saturating_add(1);
+                }
                 self.pages.event(page, Event::Evict, frame);
-            }
-            if count == 0 {
-                break;
             }
             // Copies by other CPUs that looked a page up are over when all have answered.
             shootdown::everywhere();
             batch.iter().take(count).for_each(|&f| frames::free(f));
             done = done.saturating_add(count);
+            if !more {
+                break;
+            }
         }
         self.pages.tidy();
         self.account();
+        if text { &counters::TEXT_OUT } else { &counters::CLEAN_OUT }.rise(done as u64);
         done
     }
 

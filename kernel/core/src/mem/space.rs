@@ -14,7 +14,7 @@
 use super::dma;
 use super::frames::{self, Fresh};
 use super::pager;
-use super::segment::{Map, Segment, User};
+use super::segment::{self, Map, Segment, User};
 use super::shootdown;
 use crate::base::{List, Ref, Spin};
 use crate::machine::{self, Frame, Rights, Root};
@@ -120,10 +120,12 @@ impl From<Error> for Miss {
 impl Miss {
     /// Brings the page, by calling its server; then the touch is to be tried again.
     pub fn mend(self) -> Result<()> {
-        match self {
+        let done = match self {
             Miss::Fail(e) => Err(e),
             Miss::Page(segment, page) => pager::page_in(&segment, page, None),
-        }
+        };
+        // With no lock held there may be more to evict than there was.
+        if done == Err(Error::NoMemory.into()) && segment::evict(1) > 0 { Ok(()) } else { done }
     }
 }
 

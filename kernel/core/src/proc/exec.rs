@@ -116,7 +116,7 @@ fn last(path: &[u8]) -> &[u8] {
 }
 
 /// A word of the boot command line, `name=value`.
-pub(super) fn boot_word(name: &[u8]) -> Option<&'static [u8]> {
+pub(crate) fn boot_word(name: &[u8]) -> Option<&'static [u8]> {
     let words = machine::command_line().split(|b| b.is_ascii_whitespace());
     words.filter_map(|w| w.strip_prefix(name)?.strip_prefix(b"=")).next()
 }

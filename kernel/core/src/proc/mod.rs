@@ -14,6 +14,7 @@ mod names;
 mod note;
 mod table;
 
+pub(crate) use exec::boot_word;
 pub use exec::{Program, open_program, replace, start_first};
 pub use exit::{await_child, die, exit, kill};
 pub(crate) use fork::kernel_proc;

@@ -15,7 +15,7 @@ use portolan::served::{self, Ctx, Mode, Opened, Queue, Server, Sink, Source};
 use portolan::{File, Mutex, Result, fs};
 
 /// Its files; the place in the list is the qid's path.
-const NAMES: &[&str] = &["/", "big", "short", "control", "gate", "fails", "store", "ctl", "prog"];
+const NAMES: &[&str] = &["/", "big", "short", "control", "gate", "fails", "store", "ctl", "prog", "vast"];
 const SHORT: usize = 2;
 const CONTROL: usize = 3;
 const GATE: usize = 4;
@@ -23,9 +23,13 @@ const FAILS: usize = 5;
 const STORE: usize = 6;
 const CTL: usize = 7;
 const PROG: usize = 8;
+const VAST: usize = 9;
 
 /// Bytes of the files that have a pattern.
 pub(super) const BIG: usize = (1 << 20) + 777;
+
+/// Bytes of `vast`, which has the pattern too.
+pub(super) const LEN: usize = 80 << 20;
 
 /// The pattern's byte at an offset.
 pub(super) fn pattern(at: usize) -> u8 {
@@ -134,6 +138,21 @@ impl Server for Filer {
                 let at = usize::try_from(offset).unwrap_or(usize::MAX).min(BIG);
                 sink.bytes(&self.pattern[at..BIG.min(at + 1000)])
             }
+            // Made on the way: memory has no room for it.
+            VAST => {
+                let mut at = usize::try_from(offset).unwrap_or(usize::MAX).min(LEN);
+                while at < LEN && sink.left() > 0 {
+                    let n = (256 - at % 256).min(LEN - at);
+                    let high = (at >> 8 ^ at >> 16) as u8;
+                    let mut b = [0; 256];
+                    for (i, to) in b[..n].iter_mut().enumerate() {
+                        *to = ((at + i) as u8 ^ high).wrapping_mul(37);
+                    }
+                    sink.bytes(&b[..n])?;
+                    at += n;
+                }
+                Ok(())
+            }
             n => sink.part(self.bytes(n), offset),
         }
     }
@@ -168,6 +187,7 @@ impl Server for Filer {
         let length = match *node {
             STORE => self.store.lock().len(),
             0 | CTL => 0,
+            VAST => LEN,
             n => self.bytes(n).len(),
         };
         out(&Stat {

@@ -12,7 +12,7 @@ use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec;
 use portolan::segment::{Access, Segment};
-use portolan::{Error, File, Result, note, process, sys, time};
+use portolan::{Error, File, Result, fs, note, process, sys, time};
 
 pub(super) const TESTS: &[Test] = &[
     ("t60_segment_shows_its_file", shows),
@@ -28,6 +28,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t63_segment_fault_is_taken_over", taken_over),
     ("t63_segment_error_is_a_note", error),
     ("t63_segment_server_dies", server_dies),
+    ("t65_segment_is_larger_than_memory", larger),
     ("t64_segment_of_a_server_is_wired", of_a_server),
     ("t64_exec_pages_its_text", exec),
 ];
@@ -65,6 +66,11 @@ fn words(pid: u32) -> Result<String> {
     process::wait_for(pid).map(|e| e.status)
 }
 
+/// Does the kernel evict what it can all the time? Then what was read is read again.
+fn tortured() -> bool {
+    fs::read("#root/cmdline").is_ok_and(|l| l.windows(8).any(|w| w == b"torture="))
+}
+
 fn pause() {
     let _ = time::sleep(Duration::from_millis(100));
 }
@@ -98,11 +104,12 @@ fn shows() -> Result<()> {
         is_pattern(&s, 0)?;
         let reads = filer::seen("/mnt", "reads")? - before;
         // 64 KiB at a time.
-        check!(reads <= BIG as u64 / 65_536 + 2, "{reads} reads");
+        check!(tortured() || reads <= BIG as u64 / 65_536 + 2, "{reads} reads");
         let f = open("big", OREAD)?;
         let part = Segment::of_file(&f, Access::Read, 5 * PAGE as u64, 3 * PAGE)?;
         is_pattern(&part, 5 * PAGE)?;
-        check!(filer::seen("/mnt", "reads")? - before == reads, "pages that were here were read again");
+        let again = filer::seen("/mnt", "reads")? - before - reads;
+        check!(tortured() || again == 0, "pages that were here were read again");
         Ok(())
     })
 }
@@ -154,7 +161,7 @@ fn shared() -> Result<()> {
         let w = words(pid)?;
         check!(w.is_empty(), "{w}");
         let again = filer::seen("/mnt", "reads")? - before;
-        check!(again == 0, "what was here was read {again} times more");
+        check!(tortured() || again == 0, "what was here was read {again} times more");
         Ok(())
     })
 }
@@ -392,7 +399,28 @@ fn exec() -> Result<()> {
         let first = filer::seen("/mnt", "reads")? - before;
         run()?;
         let second = filer::seen("/mnt", "reads")? - before - first;
-        check!(second < first, "{first} reads, and {second} when it ran again");
+        check!(tortured() || second < first, "{first} reads, and {second} when it ran again");
+        Ok(())
+    })
+}
+
+/// A file of more than there is memory, twice from end to end: pages go, and come back right.
+fn larger() -> Result<()> {
+    with(|_| {
+        let before = super::counters()?;
+        let s = attach("vast", Access::Read, filer::LEN)?;
+        let (rounds, len) = if tortured() { (1, filer::LEN / 16) } else { (2, filer::LEN) };
+        for round in 0..rounds {
+            for at in (0..len).step_by(PAGE) {
+                let mut b = [0; 2];
+                s.read(at + 7, &mut b)?;
+                check!(b == [pattern(at + 7), pattern(at + 8)], "round {round}: byte {} is wrong", at + 7);
+            }
+        }
+        let pages = (filer::LEN / PAGE) as u64;
+        let after = super::counters()?;
+        let (was, is) = (before["frames"], after["frames"]);
+        check!(is - was < pages, "all of it is here: {was} frames, then {is}");
         Ok(())
     })
 }
