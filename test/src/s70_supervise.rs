@@ -61,10 +61,12 @@ cat /tmp/x >[2]/dev/null || echo given up
 svc start tmp && echo text >/tmp/x && cat /tmp/x
 ";
 
-struct Ran {
-    end: End,
-    out: String,
-    log: String,
+/// What a machine's run gave.
+pub(crate) struct Ran {
+    pub(crate) end: End,
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) log: String,
 }
 
 /// What a machine writes, kept.
@@ -91,10 +93,12 @@ impl Kept {
 }
 
 /// Boots the ordinary machine with misfit and a table of services of our own.
-fn machine(ctx: &Ctx, kernel: &Path, services: &str, script: &str) -> Result<Ran, Failure> {
+pub(crate) fn machine(ctx: &Ctx, kernel: &Path, services: &str, script: &str) -> Result<Ran, Failure> {
     let mut archive = image::ordinary()?;
     let misfit = image::build_programs(&["misfit"])?.join("misfit");
-    archive.file("bin/misfit", 0o755, image::read(&misfit)?);
+    let misfit = image::read(&misfit)?;
+    archive.file("lib/sym/misfit", 0o444, image::symbols::table(&misfit));
+    archive.file("bin/misfit", 0o755, image::loaded_part(&misfit));
     archive.file("lib/services", 0o644, services.into());
     archive.file("script", 0o644, script.into());
     let file = ctx.scratch().join("archive");
@@ -114,7 +118,7 @@ fn machine(ctx: &Ctx, kernel: &Path, services: &str, script: &str) -> Result<Ran
     };
     let ended = machine::run(&options, kernel, &file, streams)?;
     println!("{:?}\n{}\n{}\n{}", ended.end, out.text(), err.text(), ended.log);
-    Ok(Ran { end: ended.end, out: out.text(), log: ended.log })
+    Ok(Ran { end: ended.end, out: out.text(), err: err.text(), log: ended.log })
 }
 
 /// The scenario.

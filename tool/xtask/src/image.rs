@@ -3,6 +3,8 @@
 use crate::tell::{Done, run};
 use crate::{cargo, check, root, target};
 use cpio::Archive;
+pub use elf::loaded_part;
+pub use elf::symbols;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,7 +52,9 @@ pub fn ordinary() -> Done<Archive> {
     let built = build_programs(&names)?;
     let mut archive = Archive::default();
     for name in names {
-        let program = loaded_part(&read(&built.join(name))?);
+        let whole = read(&built.join(name))?;
+        archive.file(&format!("lib/sym/{name}"), 0o444, symbols::table(&whole));
+        let program = loaded_part(&whole);
         match name {
             "init" => archive.file("init", 0o755, program),
             MANY => {
@@ -71,6 +75,14 @@ pub fn alone(package: &str) -> Done<Archive> {
     let mut archive = Archive::default();
     archive.file(package, 0o755, loaded_part(&read(&built.join(package))?));
     Ok(archive)
+}
+
+/// Writes the debugger's script; returns its path.
+pub fn gdb_script() -> Done<PathBuf> {
+    let (file, programs) = (target().join("gdb"), root().join("target/portolan").join(USER).join("user"));
+    std::fs::write(&file, symbols::gdb_script(&kernel(), &programs))
+        .map_err(|e| format!("{}: {e}", file.display()))?;
+    Ok(file)
 }
 
 /// The packages of user programs: each is a folder of its own name.
@@ -113,71 +125,9 @@ fn add_tree(archive: &mut Archive, before: &str, folder: &Path) -> Done {
     Ok(())
 }
 
-/// A loadable piece of an ELF file.
-pub(crate) struct Piece {
-    pub(crate) offset: u64,
-    pub(crate) in_file: u64,
-    pub(crate) in_memory: u64,
-    pub(crate) writable: bool,
-    pub(crate) executable: bool,
-}
-
-fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
-    let field = bytes.get(at..at.checked_add(width)?)?;
-    Some(field.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b)))
-}
-
-/// The PT_LOAD headers of a 64-bit little-endian ELF file.
-pub(crate) fn pieces(elf: &[u8]) -> Option<Vec<Piece>> {
-    if elf.get(..6)? != b"\x7fELF\x02\x01" {
-        return None;
-    }
-    let (table, size, count) = (number(elf, 32, 8)?, number(elf, 54, 2)?, number(elf, 56, 2)?);
-    let mut all = Vec::new();
-    for i in 0..count {
-        let at = usize::try_from(table.checked_add(size * i)?).ok()?;
-        if number(elf, at, 4)? == 1 {
-            let (flags, field) = (number(elf, at + 4, 4)?, |n: usize| number(elf, at + n, 8));
-            let (writable, executable) = (flags & 2 != 0, flags & 1 != 0);
-            all.push(Piece {
-                offset: field(8)?,
-                in_file: field(32)?,
-                in_memory: field(40)?,
-                writable,
-                executable,
-            });
-        }
-    }
-    Some(all)
-}
-
-/// An ELF file without what only tools read: symbols, debugging, the table of sections.
-#[must_use]
-pub fn loaded_part(elf: &[u8]) -> Vec<u8> {
-    let mut out = elf.to_vec();
-    let end = pieces(elf).and_then(|p| p.iter().map(|p| p.offset + p.in_file).max());
-    if let Some(end) = end.and_then(|e| usize::try_from(e).ok()).filter(|e| (64..=elf.len()).contains(e)) {
-        out.truncate(end);
-        out[40..48].fill(0);
-        out[58..64].fill(0);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_without_its_symbols_still_has_its_pieces() {
-        let me = read(&std::env::current_exe().unwrap()).unwrap();
-        let small = loaded_part(&me);
-        assert!(small.len() < me.len());
-        let sum = |elf: &[u8]| pieces(elf).unwrap().iter().map(|p| p.in_file).sum::<u64>();
-        assert_eq!(sum(&small), sum(&me));
-        assert_eq!(loaded_part(b"#!/bin/rc\n"), b"#!/bin/rc\n");
-        assert!(pieces(&me[..40]).is_none());
-    }
 
     #[test]
     fn names_of_commands_are_read_from_the_table() {

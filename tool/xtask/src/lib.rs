@@ -1,8 +1,8 @@
 //! xtask: builds, runs, tests and measures Portolan.
 //!
 //! `main.rs` reads the command line; each command is a module here. The package `scenarios` links this library too, so
-//! that a whole-machine test builds and boots exactly what `cargo xtask run` builds and boots. Nothing but
-//! the standard library and our own archive writer is used: this is what everybody compiles first.
+//! that a whole-machine test builds and boots exactly what `cargo xtask run` builds and boots. Little but
+//! the standard library and our own small crates is used: this is what everybody compiles first.
 
 pub mod check;
 pub mod deb;

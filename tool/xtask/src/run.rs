@@ -18,7 +18,7 @@ pub const HELP: &str = "\
            --cpus N       1 to 8 (2)
            --memory MIB   (64)
            --timeout S    give up after so many seconds (with -c: 120)
-           --gdb          wait for a debugger at port 1234
+           --gdb          wait for a debugger at port 1234, and write its script
            --kernel-log   show the kernel's log on stderr
            --accel NAME   QEMU's accelerator: tcg, kvm, hvf (tcg)
            --machine NAME QEMU's machine: microvm, or q35 with PCI (microvm)
@@ -88,6 +88,9 @@ pub fn run(words: &[String]) -> Done<u8> {
     let asked = asked(words)?;
     crate::deb::need_qemu()?;
     let kernel = image::build_kernel()?;
+    if asked.options.gdb {
+        eprintln!("xtask: waiting for a debugger: gdb -x {}", image::gdb_script()?.display());
+    }
     match asked.script {
         Some(script) => {
             let input = |bytes: &mut [u8]| std::io::stdin().read(bytes);

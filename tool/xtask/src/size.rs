@@ -1,7 +1,8 @@
 //! `cargo xtask size`: how large the kernel is in memory, and the gate that it must pass.
 
-use crate::image::{self, pieces};
+use crate::image;
 use crate::tell::Done;
+use elf::{Piece, pieces};
 use std::path::Path;
 
 /// Most bytes that the kernel may load (text, read-only data, data). Lower it whenever it can be; never raise it.
@@ -19,9 +20,8 @@ pub fn loaded(kernel: &Path) -> Done<u64> {
 pub fn run() -> Done<String> {
     let kernel = image::build_kernel()?;
     let pieces = pieces(&image::read(&kernel)?).ok_or("the kernel is no ELF file")?;
-    let sum = |which: &dyn Fn(&image::Piece) -> bool| {
-        pieces.iter().filter(|p| which(p)).map(|p| p.in_file).sum::<u64>()
-    };
+    let sum =
+        |which: &dyn Fn(&Piece) -> bool| pieces.iter().filter(|p| which(p)).map(|p| p.in_file).sum::<u64>();
     let (text, data) = (sum(&|p| p.executable), sum(&|p| p.writable));
     let all = sum(&|_| true);
     let zeroed: u64 = pieces.iter().map(|p| p.in_memory - p.in_file).sum();
