@@ -43,6 +43,7 @@ mod s46_portal;
 mod s50_readme;
 mod s55_programs;
 mod s70_supervise;
+mod s74_crash;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),
     short("s70_supervise", 300, s70_supervise::run),
+    short("s74_crash", 300, s74_crash::run),
 ];
 
 /// What the harness is tested with; never part of a run.

@@ -5,6 +5,8 @@
 #![no_std]
 
 #[cfg(portolan)]
+pub mod crash;
+#[cfg(portolan)]
 mod heap;
 #[cfg(portolan)]
 mod lock;

@@ -19,6 +19,7 @@ unsafe extern "Rust" {
 extern "C" fn _start(argc: usize, argv: *mut Str) -> ! {
     ARGV.store(argv, Ordering::Relaxed);
     ARGC.store(argc, Ordering::Relaxed);
+    crate::crash::install();
     portolan_main();
     sys::exits(b"")
 }
@@ -33,6 +34,11 @@ pub fn args() -> impl Iterator<Item = &'static [u8]> + Clone {
             core::slice::from_raw_parts(s.addr as *const u8, s.len as usize)
         }
     })
+}
+
+/// The name by which the program was called.
+pub(crate) fn name() -> &'static [u8] {
+    args().next().unwrap_or(b"?")
 }
 
 /// Ends the process with a status; empty means success.
@@ -58,8 +64,9 @@ impl Write for Stderr {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     // The program's name tells whose panic it is; where nobody listens on descriptor 2 the words are lost.
-    let name = args().next().and_then(|n| core::str::from_utf8(n).ok()).unwrap_or("?");
+    let name = core::str::from_utf8(name()).unwrap_or("?");
     let _ = writeln!(Stderr, "{name}: {info}");
+    crate::crash::here();
     sys::exits(b"panic")
 }
 

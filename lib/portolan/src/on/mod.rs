@@ -20,6 +20,7 @@ pub use abi;
 pub use error::{Error, Result};
 pub use file::{File, STDERR, STDIN, STDOUT};
 pub use print::{Buffered, Out, print_to};
+pub use rt::crash::symbol;
 pub use rt::{Mutex, MutexGuard, args, exit, sys};
 
 /// Makes a function the program: `program!(main);` with `fn main() -> Result<()>`.
@@ -29,6 +30,9 @@ pub use rt::{Mutex, MutexGuard, args, exit, sys};
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
+        #[unsafe(no_mangle)]
+        static PORTOLAN_PROGRAM: &str = env!("CARGO_PKG_NAME");
+
         #[unsafe(no_mangle)]
         extern "Rust" fn portolan_main() {
             if let Err(e) = $main() {

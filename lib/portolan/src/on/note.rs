@@ -3,7 +3,7 @@
 
 use super::error::{Result, check};
 use crate::sys;
-use abi::note::{Frame, NCONT, NDFLT};
+use abi::note::{Frame, NCONT};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// What to do after a note.
@@ -27,21 +27,21 @@ pub fn handle(taker: fn(&str) -> Then) -> Result<()> {
 
 /// Back to the default: an unknown note ends the process.
 pub fn default() -> Result<()> {
-    // SAFETY: no handler is named.
-    check(unsafe { sys::notify(None) })
+    // SAFETY: the runtime's handler keeps the rules above and does not come back.
+    check(unsafe { sys::notify(Some(rt::crash::default)) })
 }
 
-unsafe extern "C" fn enter(_frame: *mut Frame, text: *const u8, len: usize) {
+unsafe extern "C" fn enter(frame: *mut Frame, text: *const u8, len: usize) {
     // SAFETY: the kernel put the note's text there, below the interrupted stack.
     let text = unsafe { core::slice::from_raw_parts(text, len) };
     let taker = TAKER.load(Ordering::Acquire);
     // SAFETY: `handle` stored a `fn(&str) -> Then` before it named this function to the kernel.
     let taker: fn(&str) -> Then = unsafe { core::mem::transmute(taker) };
-    let how = match taker(core::str::from_utf8(text).unwrap_or("?")) {
-        Then::Continue => NCONT,
-        Then::Default => NDFLT,
-    };
-    let _ = sys::noted(how);
+    match taker(core::str::from_utf8(text).unwrap_or("?")) {
+        Then::Continue => drop(sys::noted(NCONT)),
+        // SAFETY: the kernel put the registers there.
+        Then::Default => rt::crash::end(unsafe { &*frame }, text),
+    }
     // Only a program without a note in hand comes here.
     sys::exits(b"noted failed")
 }

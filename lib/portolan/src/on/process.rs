@@ -16,7 +16,12 @@ pub fn id() -> u32 {
 
 /// Divides the process: the child's number, or 0 in the child. Memory is copied.
 pub fn fork(flags: u32) -> Result<u32> {
-    check(sys::rfork(flags | RFPROC))
+    let pid = check(sys::rfork(flags | RFPROC))?;
+    if pid == 0 {
+        // A child has no handler of its parent's.
+        rt::crash::install();
+    }
+    Ok(pid)
 }
 
 /// Changes this process's own groups.

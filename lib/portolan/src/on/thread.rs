@@ -71,6 +71,7 @@ impl Builder {
         run: F,
     ) -> Result<JoinHandle<T>> {
         extern "C" fn enter<F: FnOnce() -> T, T>(arg: usize) -> *const AtomicI32 {
+            rt::crash::install();
             // SAFETY: `arg` is the box that `spawn` gave away for this thread alone.
             let Start { run, packet } = *unsafe { Box::from_raw(arg as *mut Start<F, T>) };
             let result = run();

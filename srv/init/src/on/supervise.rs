@@ -10,6 +10,7 @@ use init::services::{Pace, Service};
 use portolan::abi::file::{
     MAFTER, MCREATE, MREPL, ORDWR, OREAD, OWRITE, RFCENVG, RFCFDG, RFNAMEG, RFNOTEG, RFREND,
 };
+use portolan::abi::note::TRAP;
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
 use portolan::alloc::vec::Vec;
@@ -146,6 +147,7 @@ impl Supervised {
             let _ = fs::remove(self.post());
             let ran = (time::now() - begun).as_millis() as u64;
             let pause = pace.next(self.spec.restart, ran, time::now().as_millis() as u64);
+            let ended = where_in(&self.spec.command, ended);
             let (wanted, words) = self.state(|s| {
                 s.pid = 0;
                 s.last = match s.blame.take() {
@@ -261,6 +263,19 @@ pub(super) fn command(s: &Service) -> Command {
     let mut command = Command::new(s.command.first().map_or("", String::as_str));
     command.args(s.command.iter().skip(1)).flags(RFCFDG | RFCENVG | RFNOTEG | RFREND).before(prepare);
     command
+}
+
+/// A crash's words with the name of the function that it was in, if the archive has the program's names.
+fn where_in(command: &[String], words: String) -> String {
+    let program = command.first().and_then(|c| c.rsplit('/').next()).unwrap_or("");
+    let pc = words.strip_prefix(TRAP).and_then(|w| w.split_once(" pc=0x")?.1.split(' ').next());
+    let Some(Ok(pc)) = pc.map(|digits| u64::from_str_radix(digits, 16)) else { return words };
+    let mut name = [0; 80];
+    let n = portolan::symbol(program.as_bytes(), pc, &mut name);
+    match core::str::from_utf8(&name[..n]) {
+        Ok(name) if n > 0 => format!("{words} in {name}"),
+        _ => words,
+    }
 }
 
 /// In a service's process, before its program: what it writes to descriptors 1 and 2 goes to the machine's log, and a
