@@ -1,12 +1,12 @@
 //! [`Buddy`]: who has which frame; and the one instance that has the machine's memory.
 //!
 //! A buddy allocator: blocks of 2^order frames, aligned to their size; two free halves of a block join. Free blocks
-//! are linked through their own first bytes; one byte per frame says whether a block begins there, how large, and
+//! are linked through their own first bytes; a mark per frame says whether a block begins there, how large, and
 //! whether it is free, so a frame that is freed twice is noticed. Memory enters the lists in pieces of the largest
 //! block and only when it is first needed, so a machine of 64 GiB starts as fast as one of 4 MiB.
 //!
 //! A single frame may have several holders: the spaces that share it since a fork, and calls to which it is lent. The
-//! same byte counts them, and each lets go of it by freeing it.
+//! same mark counts them, and each lets go of it by freeing it.
 
 use crate::base::Spin;
 use crate::machine::{self, Frame};
@@ -22,11 +22,14 @@ const CHUNK: u64 = 1 << MAX_ORDER;
 /// How many separate ranges of memory a machine may have; further ones are left alone.
 pub const REGIONS: usize = 16;
 
+/// What the table has of a frame. Two bytes, so that every process of a full machine may hold the same one.
+pub type Mark = u16;
+
 /// Marks of the table; the order is in the low bits.
-const FREE: u8 = 0x20;
-const USED: u8 = 0x10;
+const FREE: Mark = 0x20;
+const USED: Mark = 0x10;
 /// A single frame in use that more than one holds: the mark is this and the number of further holders, less one.
-const SHARED: u8 = 0x40;
+const SHARED: Mark = 0x40;
 const NONE: u64 = u64::MAX;
 
 /// A range of frames.
@@ -41,7 +44,7 @@ pub struct Region {
 /// The allocator. Its owner must have it behind a lock.
 #[derive(Debug)]
 pub struct Buddy {
-    table: &'static mut [u8],
+    table: &'static mut [Mark],
     heads: [u64; ORDERS],
     /// Memory that has not entered the lists yet.
     fresh: [Region; REGIONS],
@@ -63,8 +66,8 @@ impl Buddy {
         }
     }
 
-    /// One with memory; `table` has a byte for each frame from 0 on, and frames beyond it are left alone.
-    pub fn new(map: &[Region], table: &'static mut [u8]) -> Buddy {
+    /// One with memory; `table` has a mark for each frame from 0 on, and frames beyond it are left alone.
+    pub fn new(map: &[Region], table: &'static mut [Mark]) -> Buddy {
         let mut b = Buddy::empty();
         let end = table.len() as u64;
         for (slot, r) in b.fresh.iter_mut().zip(map) {
@@ -77,13 +80,13 @@ impl Buddy {
         b
     }
 
-    fn mark(&mut self, frame: u64, mark: u8) {
+    fn mark(&mut self, frame: u64, mark: Mark) {
         if let Some(m) = usize::try_from(frame).ok().and_then(|f| self.table.get_mut(f)) {
             *m = mark;
         }
     }
 
-    fn marked(&self, frame: u64) -> u8 {
+    fn marked(&self, frame: u64) -> Mark {
         usize::try_from(frame).ok().and_then(|f| self.table.get(f)).copied().unwrap_or(0)
     }
 
@@ -102,7 +105,7 @@ impl Buddy {
             write_links(head, [next, frame]);
         }
         *self.head(order) = frame;
-        self.mark(frame, FREE | order);
+        self.mark(frame, FREE | Mark::from(order));
     }
 
     fn unlink(&mut self, frame: u64, order: u8) {
@@ -166,14 +169,14 @@ impl Buddy {
             found = found.saturating_sub(1);
             self.push(frame.saturating_add(1 << found), found);
         }
-        self.mark(frame, USED | order);
+        self.mark(frame, USED | Mark::from(order));
         self.free = self.free.saturating_sub(1 << order);
         Some(Frame(frame))
     }
 
     /// Makes the frames of a block that is in use ones that are freed one by one.
     pub fn split(&mut self, frame: Frame, order: u8) {
-        if self.marked(frame.0) == USED | order {
+        if self.marked(frame.0) == USED | Mark::from(order) {
             for i in 0..1u64 << order {
                 self.mark(frame.0.saturating_add(i), USED);
             }
@@ -185,7 +188,7 @@ impl Buddy {
     pub fn share(&mut self, frame: Frame) -> bool {
         match self.marked(frame.0) {
             USED => self.mark(frame.0, SHARED),
-            u8::MAX => return false,
+            Mark::MAX => return false,
             m if m >= SHARED => self.mark(frame.0, m.saturating_add(1)),
             _ => {}
         }
@@ -203,7 +206,7 @@ impl Buddy {
         if mark >= SHARED && order == 0 {
             return self.mark(frame.0, if mark == SHARED { USED } else { mark.saturating_sub(1) });
         }
-        if order > MAX_ORDER || self.marked(frame.0) != USED | order {
+        if order > MAX_ORDER || self.marked(frame.0) != USED | Mark::from(order) {
             self.misuse = self.misuse.saturating_add(1);
             return;
         }
@@ -212,7 +215,7 @@ impl Buddy {
         self.mark(at, 0);
         while order < MAX_ORDER {
             let buddy = at ^ (1 << order);
-            if self.marked(buddy) != FREE | order {
+            if self.marked(buddy) != FREE | Mark::from(order) {
                 break;
             }
             self.unlink(buddy, order);
@@ -239,7 +242,7 @@ static FRAMES: Spin<Buddy> = Spin::new(Buddy::empty());
 static POOLED: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes over the machine's free memory. Once, before any other function here.
-pub fn init(map: &[Region], table: &'static mut [u8]) {
+pub fn init(map: &[Region], table: &'static mut [Mark]) {
     *FRAMES.lock() = Buddy::new(map, table);
 }
 
@@ -413,7 +416,7 @@ mod tests {
     /// Frames of the test's own, borrowed from the fake machine.
     fn some(count: u64) -> (Buddy, Region) {
         let first = crate::fake::reserve(count).0;
-        let table = Vec::leak(vec![0xffu8; (first + count) as usize]);
+        let table = Vec::leak(vec![0xffff; (first + count) as usize]);
         let map = Region { start: first, end: first + count };
         (Buddy::new(&[map], table), map)
     }
@@ -480,7 +483,7 @@ mod tests {
             holders += 1;
             assert!(b.shared(f));
         }
-        assert!(holders > 100, "{holders}");
+        assert!(holders > abi::limit::THREADS, "{holders}");
         for _ in 1..holders {
             assert_eq!(b.free, 63);
             b.free(f, 0);

@@ -77,13 +77,21 @@ fn tell_parent(proc: &Ref<Proc>) {
 /// Nobody awaits the children of a process that ends.
 fn orphan_children(proc: &Ref<Proc>) {
     let mut at = 0;
-    while let Some(p) = table::each(at) {
+    loop {
+        // Only who has children looks for them: it is the whole table.
+        let childless = proc.family.lock().children == 0;
+        if childless {
+            break;
+        }
+        let Some(p) = table::each(at) else { break };
         at = p.pid;
         let mut family = p.family.lock();
         if family.parent.as_ref().is_some_and(|q| Ref::same(q, proc)) {
             let parent = family.parent.take();
             drop(family);
             drop(parent);
+            let mut mine = proc.family.lock();
+            mine.children = mine.children.saturating_sub(1);
         }
     }
     loop {

@@ -7,7 +7,7 @@ use crate::log;
 use abi::limit::{CPUS, PAGE};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
-use kernel_core::mem::frames::{self, REGIONS, Region};
+use kernel_core::mem::frames::{self, Mark, REGIONS, Region};
 
 /// Longest command line; the rest is cut off.
 const COMMAND: usize = 2048;
@@ -248,9 +248,11 @@ extern "C" fn first_cpu(info: u32) -> ! {
 /// Gives the free memory to the allocator, with a table of a byte for each frame.
 fn hand_over(all: &Map, free: &mut Map) {
     let frames = all.each().map(|(_, end)| end).max().unwrap_or(0) / PAGE as u64;
-    let Some(table) = free.take(frames) else { fail("too little memory for the frame table") };
+    let Some(table) = free.take(frames * size_of::<Mark>() as u64) else {
+        fail("too little memory for the frame table")
+    };
     // SAFETY: the range is free memory, mapped, and nobody else's from now on.
-    let table = unsafe { core::slice::from_raw_parts_mut(direct(table), frames as usize) };
+    let table = unsafe { core::slice::from_raw_parts_mut(direct(table).cast::<Mark>(), frames as usize) };
     let to_region = |(start, end)| Region { start: start / PAGE as u64, end: end / PAGE as u64 };
     let own = apic::REGISTERS.map(|at| (at, at + PAGE as u64));
     frames::keep(own.into_iter().chain(all.each()).map(to_region));
