@@ -39,6 +39,16 @@ pub fn figures(kernel: &Path, wall: bool) -> Done<Figures> {
     Ok(Figures::read(&output))
 }
 
+/// What `cost scale` says: a machine with room for ten thousand processes, and time to make them.
+pub fn scale(kernel: &Path) -> Done<String> {
+    let options = Options { memory: 4096, timeout: Some(6 * LIMIT), ..options(false) };
+    let (ended, output) = script_in(&options, kernel, "cost scale\n", archive()?)?;
+    if ended.end != End::Code(0) {
+        return Err(format!("cost failed: {:?}\n{output}\n{}", ended.end, ended.tail()));
+    }
+    Ok(output)
+}
+
 /// Runs a script; what it wrote.
 fn script_in(options: &Options, kernel: &Path, script: &str, mut archive: Archive) -> Done<(Ended, String)> {
     archive.file("script", 0o644, script.into());

@@ -1,7 +1,7 @@
 //! bench: the command line of `cargo xtask bench`.
 
 use bench::rows::{Figures, ROWS};
-use bench::{linux, machine, profile};
+use bench::{linux, machine, profile, scale};
 use std::process::ExitCode;
 use xtask::{image, size, tell::Done};
 
@@ -13,7 +13,8 @@ Counts what the short paths cost: guest instructions per operation, user, kernel
   --wall           nanoseconds instead: median, least and most
   --against linux  Debian's kernel too, with the same operations under the same flags
   --json FILE      writes the figures as {\"name\": number}
-  --profile NAME   by function, where the instructions of one operation go; measures nothing else";
+  --profile NAME   by function, where the instructions of one operation go; measures nothing else
+  --scale FILE     rows while open files, mounts, processes and others grow, drawn into an SVG; nothing else";
 
 #[derive(Default)]
 struct Asked {
@@ -21,6 +22,7 @@ struct Asked {
     linux: bool,
     json: Option<String>,
     profile: Option<String>,
+    scale: Option<String>,
 }
 
 fn asked(words: &[String]) -> Done<Asked> {
@@ -36,6 +38,7 @@ fn asked(words: &[String]) -> Done<Asked> {
             },
             "--json" => asked.json = Some(value()?),
             "--profile" => asked.profile = Some(value()?),
+            "--scale" => asked.scale = Some(value()?),
             other => return Err(format!("unknown option {other}\n{HELP}")),
         }
     }
@@ -53,6 +56,10 @@ fn run(words: &[String]) -> Done {
             return Err(format!("--profile {name}: there is no such row"));
         }
         print!("{}", profile::run(&kernel, name)?);
+        return Ok(());
+    }
+    if let Some(file) = &asked.scale {
+        print!("{}", scale::run(&kernel, file)?);
         return Ok(());
     }
     let mut figures = machine::figures(&kernel, asked.wall)?;

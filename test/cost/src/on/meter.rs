@@ -98,6 +98,19 @@ impl Meter {
     }
 }
 
+/// What one operation takes, by the time-stamp counter: the median of a few batches.
+pub(super) fn figure(batch: u64, mut op: impl FnMut() -> Result<()>) -> Result<u64> {
+    let mut figures = [0; 3];
+    (0..batch).try_for_each(|_| op())?;
+    for figure in &mut figures {
+        let start = ticks();
+        (0..batch).try_for_each(|_| op())?;
+        *figure = (ticks() - start) / batch;
+    }
+    figures.sort_unstable();
+    Ok(figures[1])
+}
+
 /// The time-stamp counter.
 pub(super) fn ticks() -> u64 {
     // SAFETY: every x86-64 has the counter, and the kernel lets programs read it.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "attaches and touches memory")]
 
 mod meter;
+mod scale;
 mod server;
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -30,6 +31,7 @@ pub(crate) fn main() -> Result<()> {
             portolan::println!("ticks {}", meter::ticks());
             return Ok(());
         }
+        Some(b"scale") => return scale::main(),
         _ => {}
     }
     let meter = Meter::from_args()?;

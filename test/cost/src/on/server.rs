@@ -63,7 +63,12 @@ pub(super) fn stop(name: &str, pid: u32) {
 
 /// The server on the bare portal: every name is an empty file.
 pub(super) fn bare(name: &str, dir: &str) -> Result<u32> {
-    mounted(name, dir, || Portal::new(enter, &LIMITS))
+    mounted(name, dir, idle)
+}
+
+/// The same, not mounted anywhere.
+pub(super) fn idle() -> Result<Portal> {
+    Portal::new(enter, &LIMITS)
 }
 
 extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u64, page: u64) -> ! {
