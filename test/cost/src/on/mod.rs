@@ -1,6 +1,7 @@
 //! The rows on Portolan, in the order of the table. Each checks what it moved; a row whose feature is missing is not here.
 #![allow(unsafe_code, reason = "attaches and touches memory")]
 
+mod give;
 mod meter;
 mod scale;
 mod server;
@@ -39,6 +40,7 @@ pub(crate) fn main() -> Result<()> {
     files(&meter)?;
     pipe(&meter)?;
     mailbox(&meter)?;
+    give::rows(&meter)?;
     semaphores(&meter)?;
     notes(&meter)?;
     processes(&meter)?;

@@ -177,7 +177,7 @@ fn forgotten() -> Result<()> {
         while get(at) == 5 {}
     })?;
     // It does not come back to be joined.
-    drop(reader);
+    let _: thread::JoinHandle<()> = reader;
     time::sleep(Duration::from_millis(50))?;
     check!(FAULTS.load(Ordering::SeqCst) == 0, "the reader faulted too early");
     let other = thread::spawn(move || {
