@@ -53,6 +53,32 @@ fn share(space: &Space, chan: &Chan, rights: Rights, kind: Use, offset: u64, at:
     Ok(at)
 }
 
+/// Puts whole pages of a file in the place of a buffer that is made of segments, to be read: how many bytes. None if
+/// they don't fit, or the file is none that can be shared, so that it is to be read.
+pub fn take(space: &Space, chan: &Chan, to: UserBuf, offset: u64) -> Result<Option<usize>> {
+    if !segment::cacheable(&chan.file) || !may_attach(chan, Rights::Read) {
+        return Ok(None);
+    }
+    let user = segment::of(chan)?;
+    let rest = user.segment().length().saturating_sub(offset);
+    let len = rest.min(to.len as u64) / PAGE64 * PAGE64;
+    if len == 0 || !(offset | to.addr).is_multiple_of(PAGE64) || !space.is_segments(to.addr, len / PAGE64) {
+        return Ok(None);
+    }
+    if space.detach(to.addr, len).is_err() {
+        // Some call uses it right now.
+        return Ok(None);
+    }
+    let put =
+        space.attach_file((to.addr, len), Rights::Read, Use::Segment, (user, offset / PAGE64), &chan.file);
+    if let Err(e) = put {
+        // What was there is lost, but not its place.
+        space.attach(to.addr, len, Rights::Write, Use::Segment)?;
+        return Err(e);
+    }
+    Ok(Some(len as usize))
+}
+
 /// Attaches a copy of what the file has now.
 fn snapshot(space: &Space, chan: &Chan, offset: u64, (addr, len): (u64, u64)) -> Result<u64> {
     let at = space.attach(addr, len, Rights::Write, Use::Segment)?;

@@ -174,6 +174,20 @@ impl Space {
         Ok(())
     }
 
+    /// Has a range nothing but segments, of which a part may give way to another?
+    pub fn is_segments(&self, addr: u64, count: u64) -> bool {
+        let Some(end) = count.checked_mul(PAGE64).and_then(|len| addr.checked_add(len)) else { return false };
+        let state = self.state.lock();
+        let mut at = addr;
+        while at < end {
+            match state.at(at) {
+                Some(a) if a.kind == Use::Segment => at = a.end,
+                _ => return false,
+            }
+        }
+        !state.wired
+    }
+
     /// Could a range be given, or be received, right now?
     pub fn may_move(&self, addr: u64, count: u64, receives: bool) -> Result<()> {
         self.check(&self.state.lock(), addr, count, receives)

@@ -1,7 +1,8 @@
 //! Writing and reading on other terms than copying: pages that leave the writer, and pages that a reader takes.
 //!
 //! Mailboxes and pipes pass the pages on. To any other file a given write is a plain one, after which the pages are gone
-//! all the same, and taking is reading: a program need not know what it writes to.
+//! all the same. Taking from a file that can be cached shares its pages, to be read; from any other it is reading. A
+//! program need not know what it writes to.
 
 use super::Chan;
 use crate::mem::Space;
@@ -51,11 +52,24 @@ impl Chan {
         Ok(n)
     }
 
+    fn take_file(&self, to: UserBuf, at: Option<u64>) -> Result<usize> {
+        let offset = at.unwrap_or_else(|| *self.offset.lock());
+        match crate::mem::file::take(&*thread::current().space()?, self, to, offset)? {
+            Some(n) => {
+                if at.is_none() {
+                    *self.offset.lock() = offset.saturating_add(n as u64);
+                }
+                Ok(n)
+            }
+            None => self.read(&|| thread::current().proc.scope(), to, at),
+        }
+    }
+
     /// Reads and takes.
     #[cold]
     pub fn take(&self, to: UserBuf, at: Option<u64>) -> Result<usize> {
         if !self.file.session.moves_pages() {
-            return self.read(&|| thread::current().proc.scope(), to, at);
+            return self.take_file(to, at);
         }
         let mut m = self.file.message(op::TREAD);
         m.count = to.len.min(MOST) as u32;

@@ -1,12 +1,12 @@
 //! Pages that change hands: by exchange at a tag, and given by mailbox and pipe.
 #![allow(unsafe_code, reason = "attaches memory and gives it away")]
 
-use super::{Test, check, fails, imp};
+use super::{Test, check, fails, filer, imp};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use portolan::abi;
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{OWRITE, RFREND};
+use portolan::abi::file::{OREAD, OWRITE, RFREND};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
@@ -27,6 +27,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t39_give_of_bad_memory", bad_give),
     ("t39_give_what_nobody_reads", unread),
     ("t39_give_whole_tables", tables),
+    ("t39_take_of_a_file_shares_it", take_file),
 ];
 
 const SIZE: usize = 4096;
@@ -531,4 +532,55 @@ fn tables() -> Result<()> {
     take_all(&b, base, LARGE)?;
     is_filled(base, LARGE, 4)?;
     ended_well(pid)
+}
+
+/// Pages of a file come in the place of a segment's, to be read; the rest of it, and whatever does not fit, is copied.
+fn take_file() -> Result<()> {
+    let server = filer::mounted("filer", "/mnt")?;
+    let f = File::open("/mnt/big", OREAD)?;
+    let len = filer::BIG;
+    let at = segment(len.div_ceil(SIZE))?;
+    fill(at, len, 1);
+    let before = filer::seen("/mnt", "reads")?;
+    let n = take(&f, at, len)?;
+    check!(n == len / SIZE * SIZE, "took {n} of {len}");
+    check!(filer::seen("/mnt", "reads")? == before, "taking reads");
+    let rest = take(&f, at + n as u64, len - n)?;
+    check!(n + rest == len && take(&f, at + len as u64, 100)? == 0, "the rest is {rest}");
+    let is_right = |at: u64, len: usize, from: usize| {
+        bytes(at, len).iter().enumerate().all(|(i, b)| *b == filer::pattern(from + i))
+    };
+    check!(is_right(at, len, 0), "the bytes are wrong");
+    let reads = filer::seen("/mnt", "reads")?;
+    // Once more into the same place, and from the middle: nothing is read again.
+    // SAFETY: nothing refers to the segment.
+    let n = unsafe { sys::take(f.fd(), at, 3 * SIZE, 5 * SIZE as i64) }.ok_or_else(Error::last)?;
+    check!(n == 3 * SIZE && is_right(at, n, 5 * SIZE), "took {n} from the middle");
+    check!(filer::seen("/mnt", "reads")? == reads, "pages that were here were read again");
+    let pid = child(|| {
+        note::default()?;
+        put(at, 1);
+        Ok(())
+    })?;
+    let status = process::wait_for(pid)?.status;
+    check!(status.contains("fault write"), "pages of the file were written: {status:?}");
+    // What does not fit is copied: another border, memory that is no segment, a file that is not cached.
+    let fresh = segment(2)?;
+    // SAFETY: as above.
+    let n = unsafe { sys::take(f.fd(), fresh, 2 * SIZE, 7) }.ok_or_else(Error::last)?;
+    check!(n > 0 && is_right(fresh, n, 7), "copied {n} wrong bytes");
+    put(fresh, 1);
+    let mut heap = portolan::alloc::vec![0u8; 4 * SIZE];
+    let to = (heap.as_mut_ptr() as u64).next_multiple_of(4096);
+    // SAFETY: inside the vector, which is not used otherwise.
+    let n = unsafe { sys::take(f.fd(), to, SIZE, 0) }.ok_or_else(Error::last)?;
+    check!(is_right(to, n, 0), "{n} bytes in the heap are wrong");
+    put(to, 1);
+    let c = File::open("/mnt/ctl", OREAD)?;
+    let fresh = segment(1)?;
+    check!(take(&c, fresh, SIZE)? > 0, "a control file gave nothing");
+    put(fresh, 1);
+    drop((f, c));
+    imp::stop("filer", server);
+    Ok(())
 }
