@@ -61,7 +61,7 @@ pub fn take(space: &Space, chan: &Chan, to: UserBuf, offset: u64) -> Result<Opti
     }
     let user = segment::of(chan)?;
     let rest = user.segment().length().saturating_sub(offset);
-    let len = rest.min(to.len as u64) / PAGE64 * PAGE64;
+    let len = rest.min(to.len as u64) & !(PAGE64 - 1);
     if len == 0 || !(offset | to.addr).is_multiple_of(PAGE64) || !space.is_segments(to.addr, len / PAGE64) {
         return Ok(None);
     }
