@@ -1,16 +1,12 @@
 //! [`Bytes`]: an owned run of bytes of fixed length, such as a name.
 
-extern crate alloc;
-
+use super::List;
 use crate::msg::Result;
-use abi::error::Error;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 /// Owned bytes. Empty ones take no memory.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Bytes(Box<[u8]>);
+#[derive(Debug, Default)]
+pub struct Bytes(List<u8>);
 
 impl Bytes {
     /// A copy of `b`.
@@ -21,28 +17,31 @@ impl Bytes {
     /// The parts one after the other.
     #[inline(never)]
     pub fn joined(parts: &[&[u8]]) -> Result<Bytes> {
-        let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
-        let mut v = Vec::new();
-        v.try_reserve_exact(len).map_err(|_| Error::NoMemory)?;
+        let mut all = List::new();
+        all.reserve(parts.iter().fold(0usize, |n, p| n.saturating_add(p.len())))?;
         for p in parts {
-            v.extend_from_slice(p);
+            all.append(p)?;
         }
-        // The capacity may exceed the length where the allocator rounds; shrinking would allocate again, so only
-        // an exact vector becomes a box without it. `try_reserve_exact` gives exactly what was asked.
-        Ok(Bytes(v.into_boxed_slice()))
+        Ok(Bytes(all))
     }
 
     /// So many zero bytes.
     pub fn zeroed(len: usize) -> Result<Bytes> {
-        let mut v = Vec::new();
-        v.try_reserve_exact(len).map_err(|_| Error::NoMemory)?;
-        v.resize(len, 0);
-        Ok(Bytes(v.into_boxed_slice()))
+        List::zeroed(len).map(Bytes)
     }
 }
 
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Bytes) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
 impl Deref for Bytes {
     type Target = [u8];
+
     fn deref(&self) -> &[u8] {
         &self.0
     }

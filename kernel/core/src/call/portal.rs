@@ -337,7 +337,7 @@ impl Portal {
             counters::ACTIVATIONS.down();
             let mut all = self.all.lock();
             let at = all.iter().position(|other| Ref::same(other, &x));
-            let gone = at.and_then(|at| all.swap_remove(at));
+            let gone = at.and_then(|at| all.remove(at));
             drop(all);
             drop(gone);
         }

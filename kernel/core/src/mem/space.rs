@@ -409,7 +409,9 @@ impl Space {
     /// Undoes an attachment that was just made.
     fn take_out(&self, state: &mut State, start: u64, end: u64) {
         self.free_pages(state, start, end);
-        state.list.retain(|a| a.start != start);
+        if let Some(at) = state.list.iter().position(|a| a.start == start) {
+            state.list.remove(at);
+        }
     }
 
     /// Unmaps a range and gives the frames back, all but those of devices and of segments.

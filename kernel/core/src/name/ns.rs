@@ -128,7 +128,7 @@ impl Ns {
         loop {
             let head = self.chains.lock().iter_mut().find_map(|c| {
                 let at = c.iter().position(|h| core::ptr::eq::<Session>(&*h.on.file.session, gone))?;
-                c.swap_remove(at)
+                c.remove(at)
             });
             let Some(head) = head else { return };
             head.on.file.session.mounts.fetch_sub(1, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl Ns {
             }
             (Some(i), None) => {
                 session.mounts.fetch_sub(1, Ordering::Relaxed);
-                chain.swap_remove(i)
+                chain.remove(i)
             }
             (None, None) => None,
         };
@@ -190,20 +190,22 @@ impl Ns {
 
     /// Takes everything off `on`, or only `new`.
     pub fn unmount(&self, on: &Place, new: Option<&Place>) -> Result<()> {
-        self.remove(on, |m| new.is_none_or(|n| is_file(m, &n.file.session, n.file.qid)))
+        self.remove(on, &|m| new.is_none_or(|n| is_file(m, &n.file.session, n.file.qid)))
     }
 
     /// Takes off `on` whatever was mounted from a server, named by its portal's descriptor.
     pub fn unmount_server(&self, on: &Place, server: &Chan) -> Result<()> {
         let portal = server.file.session.portal().ok_or(Error::BadMount)?;
-        self.remove(on, |m| m.place.file.session.portal().is_some_and(|p| Ref::same(p, portal)))
+        self.remove(on, &|m| m.place.file.session.portal().is_some_and(|p| Ref::same(p, portal)))
     }
 
-    fn remove(&self, on: &Place, goes: impl Fn(&Mount) -> bool) -> Result<()> {
+    fn remove(&self, on: &Place, goes: &dyn Fn(&Mount) -> bool) -> Result<()> {
         loop {
             let head = self.find(&on.file.session, on.file.qid).ok_or(Error::NotMounted)?;
-            let mut union = head.union.copy()?;
-            union.retain(|m| !goes(m));
+            let mut union = List::new();
+            for m in head.union.iter().filter(|m| !goes(m)) {
+                union.push(m.clone())?;
+            }
             if union.len() == head.union.len() {
                 return Err(Error::NotMounted.into());
             }
@@ -223,20 +225,19 @@ impl Ns {
 
     /// Every mount in the order of their numbers, with the head that it is in; of those that came together one.
     pub fn mounts(&self) -> Result<List<(Ref<Head>, Mount)>> {
-        let mut all = List::new();
-        {
-            let chains = self.chains.lock();
-            for head in chains.iter().flat_map(|c| c.iter()) {
-                let mut last = 0;
-                for m in head.union.iter().filter(|m| m.number != 0) {
-                    if m.number != last {
-                        all.push((head.clone(), m.clone()))?;
-                    }
-                    last = m.number;
+        let mut all: List<(Ref<Head>, Mount)> = List::new();
+        let chains = self.chains.lock();
+        for head in chains.iter().flat_map(|c| c.iter()) {
+            let mut last = 0;
+            for m in head.union.iter().filter(|m| m.number != 0) {
+                if m.number != last {
+                    let at = all.iter().position(|(_, other)| other.number > m.number);
+                    all.insert(at.unwrap_or(usize::MAX), (head.clone(), m.clone()))?;
                 }
+                last = m.number;
             }
         }
-        all.sort_unstable_by_key(|m| m.1.number);
+        drop(chains);
         Ok(all)
     }
 }
@@ -274,12 +275,10 @@ fn joined(on: &Ref<Place>, old: Option<&Head>, added: &List<Mount>, order: u32) 
             None => kept.push(Mount { place: on.clone(), flags: MCREATE, with: on.clone(), number: 0 })?,
         }
     }
-    let added = added.copy()?;
-    let (first, second) = if order == MAFTER { (kept, added) } else { (added, kept) };
+    let (first, second) = if order == MAFTER { (&kept, added) } else { (added, &kept) };
     let mut union = List::new();
-    union.reserve(first.len().saturating_add(second.len()))?;
-    for m in first.into_iter().chain(second) {
-        union.push(m)?;
+    for m in first.iter().chain(second.iter()) {
+        union.push(m.clone())?;
     }
     Ok(Head { on: old.map_or(on, |h| &h.on).clone(), union })
 }
