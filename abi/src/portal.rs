@@ -52,6 +52,26 @@ pub mod op {
     pub const TREMOVE: u8 = 122;
     pub const TSTAT: u8 = 124;
     pub const TWSTAT: u8 = 126;
+
+    /// What a request's type is called, without its T.
+    #[must_use]
+    pub fn name(op: u8) -> &'static str {
+        match op {
+            TAUTH => "auth",
+            TATTACH => "attach",
+            TFLUSH => "flush",
+            TWALK => "walk",
+            TOPEN => "open",
+            TCREATE => "create",
+            TREAD => "read",
+            TWRITE => "write",
+            TCLUNK => "clunk",
+            TREMOVE => "remove",
+            TSTAT => "stat",
+            TWSTAT => "wstat",
+            _ => "version",
+        }
+    }
 }
 
 /// The answer that is none: park the caller on a queue, having changed nothing, and send the same request again

@@ -4,6 +4,7 @@
 //! mode, but for [`irq`], [`timer`] and [`reschedule`], which may also come while the CPU idles, and
 //! [`kernel_fault`], which comes from within a copy to or from user memory.
 
+use crate::base::{Short, hexadecimal};
 use crate::call;
 use crate::machine;
 use crate::mem;
@@ -179,17 +180,16 @@ pub fn fault(addr: u64, kind: Fault, pc: u64) {
             Err(_) => {}
         }
     }
-    let mut words = Words::new();
-    words.text(TRAP);
+    let mut words = Short::<{ abi::limit::NOTE }>::of(TRAP.as_bytes());
     match why {
-        Some(why) => words.text(why),
+        Some(why) => words.add(why.as_bytes()),
         // The server's own.
-        None => words.bytes(me.error.lock().get()),
+        None => words.add(me.error.lock().get()),
     }
-    words.text(" pc=0x");
-    words.hex(pc);
-    words.text(" addr=0x");
-    words.hex(addr);
+    words.add(b" pc=0x");
+    words.add(hexadecimal(pc, &mut [0; 16]));
+    words.add(b" addr=0x");
+    words.add(hexadecimal(addr, &mut [0; 16]));
     // A handler's fault is its server's end; so is one in a program that takes no notes, or can't.
     let handled =
         me.act.is_none() && proc::takes_notes(&me.proc) && proc::post(&me.proc, words.get()).is_ok();
@@ -201,12 +201,10 @@ pub fn fault(addr: u64, kind: Fault, pc: u64) {
 
 #[cold]
 fn log_end(me: &Thread, words: &[u8]) {
-    let mut line = Words::new();
-    line.bytes(&me.proc.name.lock());
-    line.text(": ");
-    line.bytes(words);
-    line.text("\n");
-    line.get().iter().for_each(|&b| machine::debug(b));
+    say(&me.proc.name.lock());
+    say(b": ");
+    say(words);
+    say(b"\n");
 }
 
 /// A fault inside a copy to or from user memory: is the page there now? No server is called in the midst of a copy: who
@@ -248,43 +246,6 @@ pub fn timer() {
 /// Another CPU wants this one to look at its run queue, or at its thread's pending bits.
 pub fn reschedule() {
     sched::poked();
-}
-
-/// A short text that is put together without allocating; what does not fit is left out.
-struct Words {
-    len: usize,
-    bytes: [u8; abi::limit::NOTE],
-}
-
-impl Words {
-    fn new() -> Words {
-        Words { len: 0, bytes: [0; abi::limit::NOTE] }
-    }
-
-    fn bytes(&mut self, more: &[u8]) {
-        for &b in more {
-            if let Some(to) = self.bytes.get_mut(self.len) {
-                *to = b;
-                self.len = self.len.saturating_add(1);
-            }
-        }
-    }
-
-    fn text(&mut self, more: &str) {
-        self.bytes(more.as_bytes());
-    }
-
-    fn hex(&mut self, value: u64) {
-        let digits = (64u32.saturating_sub(value.leading_zeros())).div_ceil(4).max(1);
-        for i in (0..digits).rev() {
-            let digit = value.wrapping_shr(i.wrapping_mul(4)) & 15;
-            self.bytes(&[b"0123456789abcdef".get(digit as usize).copied().unwrap_or(b'?')]);
-        }
-    }
-
-    fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
 }
 
 /// An interrupt of a device.

@@ -16,9 +16,15 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 pub trait Serve: Sync {
     /// Answers one request of a session, in place, on the caller's kernel stack.
     fn answer(&self, session: &Ref<Session>, m: &mut Msg<'_>) -> Result<Reply>;
+
     /// Does it pass on pages that are given?
     fn moves_pages(&self) -> bool {
         false
+    }
+
+    /// The tree's name.
+    fn name(&self) -> &'static str {
+        ""
     }
 }
 
@@ -152,6 +158,14 @@ impl Session {
     /// Is it the session of unassigned ports?
     pub fn is_nowhere(&self) -> bool {
         self.state.load(Ordering::Relaxed) == NOWHERE
+    }
+
+    /// The name of the tree that it is of; empty if of none.
+    pub fn tree_name(&self) -> &'static str {
+        match &self.server {
+            Server::Tree(t) => t.name(),
+            _ => "",
+        }
     }
 
     /// Is it a session of a tree of the kernel?

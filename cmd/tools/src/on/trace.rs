@@ -1,14 +1,16 @@
 //! trace: every 9P message that a command causes, by the kernel's `#trace`.
 //!
-//! The command runs in a note group of its own, which is what the kernel selects by; a second process reads the lines
-//! meanwhile, so that a long run loses few. Lines go to the standard error, for the standard output is the command's.
+//! The command runs in a note group of its own, which is what the kernel selects by; a second process reads the
+//! records meanwhile, so that a long run loses few. Lines go to the standard error, for the standard output is the command's.
 
 use super::{Given, Text, base};
 use portolan::abi::file::{OCEXEC, OREAD, OWRITE, RFENVG, RFFDG, RFNOTEG};
+use portolan::abi::portal::op;
+use portolan::abi::trace::{LOST, Record, SIZE};
 use portolan::alloc::collections::BTreeMap;
 use portolan::alloc::format;
-use portolan::alloc::string::{String, ToString};
-use portolan::{Error, File, Result, eprint, eprintln, exit, process};
+use portolan::alloc::string::String;
+use portolan::{File, Result, eprint, eprintln, exit, process};
 
 pub(super) fn trace(g: &mut Given) -> Result<()> {
     let Some(&command) = g.rest.first() else { return Err(g.wrong()) };
@@ -43,21 +45,29 @@ fn run(ctl: &File, command: &[u8], args: &[&[u8]]) -> ! {
     exit(e.words())
 }
 
-/// Hands each piece of whole lines on until there are no more.
-fn each_piece(mut f: impl FnMut(&str)) -> Result<()> {
+/// Records that are read at once.
+const BATCH: usize = 32;
+
+/// Hands each batch of records on until there are no more.
+fn each_batch(mut f: impl FnMut(&mut dyn Iterator<Item = Record<'_>>)) -> Result<()> {
     let data = File::open("#trace/data", OREAD)?;
-    let mut buf = super::text::buffer(8192)?;
+    let mut buf = [0; BATCH * SIZE];
     loop {
         let n = data.read(&mut buf)?;
         if n == 0 {
             return Ok(());
         }
-        f(core::str::from_utf8(&buf[..n]).map_err(|_| Error::new("a line is not UTF-8"))?);
+        let (records, _) = buf[..n].as_chunks();
+        f(&mut records.iter().map(Record));
     }
 }
 
 fn print() -> Result<()> {
-    each_piece(|lines| eprint!("{lines}"))
+    each_batch(|records| {
+        let mut lines = String::new();
+        records.for_each(|r| lines += &format!("{r}\n"));
+        eprint!("{lines}");
+    })
 }
 
 /// How often, how often in vain, and for how many microseconds.
@@ -68,33 +78,25 @@ struct Count {
     us: u64,
 }
 
-/// A line's server, operation, outcome and time; none of one that is no message.
-fn parts(line: &str) -> Option<(&str, &str, bool, u64)> {
-    let mut words = line.split(' ');
-    let server = words.nth(2)?;
-    let operation = words.next()?.strip_prefix('T')?;
-    let us = line.rsplit(' ').next()?.strip_suffix("us")?.parse().ok()?;
-    Some((server, operation, line.contains(" -> Rerror "), us))
-}
-
 fn count() -> Result<()> {
-    let mut counts: BTreeMap<(String, String), Count> = BTreeMap::new();
+    let mut counts: BTreeMap<(String, u8), Count> = BTreeMap::new();
     let mut other = String::new();
-    each_piece(|lines| {
-        for line in lines.lines() {
-            let Some((server, operation, error, us)) = parts(line) else {
-                other += &format!("{line}\n");
+    each_batch(|records| {
+        for r in records {
+            if r.op() == LOST {
+                other += &format!("{r}\n");
                 continue;
-            };
-            let c = counts.entry((server.to_string(), operation.to_string())).or_default();
+            }
+            let server = String::from_utf8_lossy(r.server()).into_owned();
+            let c = counts.entry((server, r.op())).or_default();
             c.calls += 1;
-            c.errors += u64::from(error);
-            c.us += us;
+            c.errors += u64::from(r.failed());
+            c.us += r.took() / 1000;
         }
     })?;
     eprintln!("{:>7} {:>7} {:>9}  server operation", "calls", "errors", "us");
     for ((server, operation), c) in &counts {
-        eprintln!("{:>7} {:>7} {:>9}  {server} {operation}", c.calls, c.errors, c.us);
+        eprintln!("{:>7} {:>7} {:>9}  {server} {}", c.calls, c.errors, c.us, op::name(*operation));
     }
     eprint!("{other}");
     Ok(())

@@ -1,4 +1,4 @@
-//! [`Bytes`]: an owned run of bytes of fixed length, such as a name.
+//! [`Bytes`]: an owned run of bytes of fixed length, such as a name; [`Short`]: one that lies where it is kept.
 
 use super::List;
 use crate::msg::Result;
@@ -51,4 +51,57 @@ impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
+}
+
+/// A few bytes in place; what does not fit is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Short<const N: usize> {
+    len: usize,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Short<N> {
+    /// None yet.
+    pub const fn new() -> Short<N> {
+        Short { len: 0, bytes: [0; N] }
+    }
+
+    /// A copy of these.
+    pub fn of(from: &[u8]) -> Short<N> {
+        let mut s = Short::new();
+        s.set(from);
+        s
+    }
+
+    /// Becomes a copy of these.
+    pub fn set(&mut self, from: &[u8]) {
+        self.len = copy(from, &mut self.bytes);
+    }
+
+    /// Adds these.
+    pub fn add(&mut self, more: &[u8]) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or(&mut []);
+        self.len = self.len.wrapping_add(copy(more, room));
+    }
+
+    /// The bytes.
+    pub fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl<const N: usize> Default for Short<N> {
+    fn default() -> Self {
+        Short::new()
+    }
+}
+
+/// Copies as many bytes as fit: how many.
+#[inline(never)]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let n = from.len().min(to.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..n), from.get(..n)) {
+        to.copy_from_slice(from);
+    }
+    n
 }

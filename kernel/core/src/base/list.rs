@@ -41,7 +41,8 @@ impl Raw {
         }
         let room = need.max(self.room.saturating_mul(2)).max(4);
         let bytes = room.checked_mul(size).filter(|&b| isize::try_from(b).is_ok()).ok_or(Error::NoMemory)?;
-        let old = Layout::from_size_align(self.room.wrapping_mul(size), align).map_err(|_| Error::NoMemory)?;
+        let old =
+            Layout::from_size_align(self.room.wrapping_mul(size), align).map_err(|_| Error::NoMemory)?;
         let new = Layout::from_size_align(bytes, align).map_err(|_| Error::NoMemory)?;
         // SAFETY: `at` came from here with the layout `old`, unless there was no room yet; `new` is not of size zero,
         // since there is no list of elements without size.
@@ -116,6 +117,25 @@ impl<T> List<T> {
             let value = from.read();
             ptr::copy(from.add(1), from, after);
             Some(value)
+        }
+    }
+
+    /// Takes one out and puts the last in its place.
+    pub fn swap_remove(&mut self, at: usize) -> Option<T> {
+        let last = self.raw.len.checked_sub(1).filter(|&last| at <= last)?;
+        self.swap(at, last);
+        self.pop()
+    }
+
+    /// Keeps only those that the test accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        let mut at = 0usize;
+        while let Some(value) = self.get(at) {
+            if keep(value) {
+                at = at.wrapping_add(1);
+            } else {
+                drop(self.remove(at));
+            }
         }
     }
 
@@ -214,7 +234,7 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let r = (seed >> 33) as usize;
             let (n, at) = (r & 7, (r >> 3) % 20);
-            match (r >> 8) % 7 {
+            match (r >> 8) % 9 {
                 0 | 1 => {
                     list.push(all[n].clone()).unwrap();
                     model.push(n as u32);
@@ -227,6 +247,14 @@ mod tests {
                 4 | 5 => {
                     let want = (at < model.len()).then(|| model.remove(at));
                     assert_eq!(list.remove(at).map(|v| *v), want);
+                }
+                6 => {
+                    let want = (at < model.len()).then(|| model.swap_remove(at));
+                    assert_eq!(list.swap_remove(at).map(|v| *v), want);
+                }
+                7 if model.len() > 40 => {
+                    list.retain(|v| **v != n as u32);
+                    model.retain(|v| *v != n as u32);
                 }
                 _ if model.len() > 50 => {
                     assert_eq!(list.copy().unwrap().len(), model.len());

@@ -8,9 +8,13 @@ mod counted;
 mod list;
 mod lock;
 mod queue;
+mod text;
 
-pub use bytes::Bytes;
+pub(crate) use bytes::copy;
+pub use bytes::{Bytes, Short};
 pub use counted::Ref;
 pub use list::List;
 pub use lock::{Held, Spin};
 pub use queue::{Link, Linked, Pile, Queue};
+pub use text::Text;
+pub(crate) use text::{decimal, hexadecimal, number, parse, split};

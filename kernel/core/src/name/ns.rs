@@ -5,7 +5,7 @@
 //! lock while it asks servers.
 
 use super::{Chan, File, Place};
-use crate::base::{List, Ref, Spin};
+use crate::base::{List, Ref, Spin, Text};
 use crate::msg::Result;
 use crate::session::Session;
 use abi::error::Error;
@@ -294,10 +294,8 @@ impl Drop for Ns {
 }
 
 /// The option of bind(1) for an element of a union, and a space; nothing for none.
-pub fn ns_option(order: &[u8], creates: bool, t: &mut crate::tree::Text) -> Result<()> {
-    match (order.is_empty(), creates) {
-        (true, false) => Ok(()),
-        (true, true) => t.put(b"-c ").map(drop),
-        (false, c) => t.put(order)?.put(if c { b"c " } else { b" " }).map(drop),
+pub fn ns_option(order: &[u8], creates: bool, t: &mut Text) {
+    if creates || !order.is_empty() {
+        t.put(if order.is_empty() { b"-" } else { order }).put(if creates { b"c " } else { b" " });
     }
 }

@@ -2,16 +2,17 @@
 
 use super::exec::boot_word;
 use super::{Groups, Proc};
-use crate::base::{Bytes, Ref, Spin};
+use crate::base::{Bytes, Ref, Spin, Text};
 use crate::call::Portal;
 use crate::machine::Rights;
 use crate::mem::space::Use;
 use crate::msg::Result;
 use crate::name::{Chan, Place, Ports, Scope};
 use crate::thread::{KERNEL, MOVE, NORMAL, STOP, Thread};
-use crate::tree::{Env, Text, trace};
+use crate::tree::Env;
 use abi::error::Error;
 use abi::limit::CALLS;
+use abi::portal::op;
 use core::sync::atomic::Ordering;
 
 /// What a process that has ended can name, for handlers of it that still run: nothing.
@@ -171,9 +172,8 @@ impl Proc {
     }
 
     /// A line for each range of its memory.
-    pub fn segments(&self, t: &mut Text) -> Result<()> {
-        let Some(space) = self.space() else { return Ok(()) };
-        let mut done = Ok(());
+    pub fn segments(&self, t: &mut Text) {
+        let Some(space) = self.space() else { return };
         space.each(|a| {
             let word: &[u8] = match a.kind {
                 Use::Text => b"Text ",
@@ -189,39 +189,33 @@ impl Proc {
                 Rights::Write | Rights::Device => b" rw\n",
                 Rights::Exec => b" rx\n",
             };
-            let mut line = || t.put(word)?.hex(a.start)?.put(b" ")?.hex(a.end)?.put(rights).map(drop);
-            if done.is_ok() {
-                done = line();
-            }
+            t.put(word).hex(a.start).put(b" ").hex(a.end).put(rights);
         });
-        done
     }
 
     /// What it does and for how long, or for a process in a call `Call:SERVER:OPERATION` and how long whoever it got to
     /// has been waiting; its time in milliseconds; its memory in KiB.
-    pub fn describe(&self, t: &mut Text) -> Result<()> {
+    pub fn describe(&self, t: &mut Text) {
         let Some(thread) = self.thread() else {
-            t.put(b"Dead 0 0")?;
-            return Ok(());
+            t.put(b"Dead 0 0");
+            return;
         };
         let (server, inner) = waits(&thread);
         let (word, since) = inner.doing();
         match &server {
             Some(s) => {
-                t.put(b"Call:")?;
-                s.proc.name(|n| t.put(n).map(drop))?;
-                t.put(b":")?.put(trace::name(thread.op.load(Ordering::Relaxed)).as_bytes())?;
+                t.put(b"Call:");
+                s.proc.name(|n| _ = t.put(n));
+                t.put(b":").put(op::name(thread.op.load(Ordering::Relaxed)).as_bytes());
             }
-            None if thread.has_pending(STOP) => drop(t.put(b"Stopped")?),
-            None => drop(t.put(word.as_bytes())?),
+            None => _ = t.put(if thread.has_pending(STOP) { b"Stopped" } else { word.as_bytes() }),
         }
         if word != "Running" {
             let waited = crate::machine::now().saturating_sub(since) / 1_000_000;
-            t.put(b":")?.number(waited)?.put(b"ms")?;
+            t.put(b":").number(waited).put(b"ms");
         }
         let memory = self.space().map_or(0, |s| s.resident() / 1024);
-        t.put(b" ")?.number(self.time() / 1_000_000)?.put(b" ")?.number(memory)?;
-        Ok(())
+        t.put(b" ").number(self.time() / 1_000_000).put(b" ").number(memory);
     }
 }
 

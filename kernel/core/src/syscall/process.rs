@@ -1,6 +1,6 @@
 //! System calls of processes and memory: from words to arguments, and back.
 
-use crate::base::{Bytes, List};
+use crate::base::{Bytes, List, Text};
 use crate::call::PLACES;
 use crate::machine;
 use crate::machine::Rights;
@@ -79,22 +79,15 @@ pub(super) fn r#await(me: &Thread, a: [u64; 6]) -> Result<u64> {
     }
     let child = proc::await_child()?;
     let mut text = Text::new();
-    text.number(u64::from(child.pid));
-    text.byte(b' ');
     // A program's time and the kernel's are not told apart.
-    text.number(child.time() / 1_000_000);
-    text.bytes(b" 0 ");
-    text.number(machine::now().saturating_sub(child.began) / 1_000_000);
-    text.bytes(b" '");
+    text.number(u64::from(child.pid)).put(b" ").number(child.time() / 1_000_000).put(b" 0 ");
+    text.number(machine::now().saturating_sub(child.began) / 1_000_000).put(b" '");
     for &b in child.status.lock().get() {
-        text.byte(b);
-        if b == b'\'' {
-            text.byte(b);
-        }
+        text.put(if b == b'\'' { b"''" } else { core::slice::from_ref(&b) });
     }
-    text.byte(b'\'');
-    let n = text.get().len().min(usize::try_from(len).unwrap_or(usize::MAX));
-    copy_out(addr, text.get().get(..n).unwrap_or(&[]))?;
+    let text = text.put(b"'").get()?;
+    let n = text.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+    copy_out(addr, text.get(..n).unwrap_or(&[]))?;
     Ok(n as u64)
 }
 
@@ -206,40 +199,6 @@ pub(super) fn clock(me: &Thread, a: [u64; 6]) -> Result<u64> {
         }
         3 => Ok(u64::from(me.proc.pid)),
         _ => Err(Error::BadArg.into()),
-    }
-}
-
-/// A wait record in the making.
-struct Text {
-    len: usize,
-    bytes: [u8; 2 * STATUS + 96],
-}
-
-impl Text {
-    fn new() -> Text {
-        Text { len: 0, bytes: [0; 2 * STATUS + 96] }
-    }
-
-    fn byte(&mut self, b: u8) {
-        if let Some(to) = self.bytes.get_mut(self.len) {
-            *to = b;
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    fn bytes(&mut self, more: &[u8]) {
-        more.iter().for_each(|&b| self.byte(b));
-    }
-
-    fn number(&mut self, n: u64) {
-        if n >= 10 {
-            self.number(n / 10);
-        }
-        self.byte(b'0'.wrapping_add((n % 10) as u8));
-    }
-
-    fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
     }
 }
 

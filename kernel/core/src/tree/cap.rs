@@ -4,11 +4,11 @@
 //! process that has proved who it is; that one, a process of the user FROM, writes the same to `use` and is a process of
 //! TO's. Plan 9 keeps a hash instead of the key; a kernel without cryptography keeps the words, which nobody can read.
 
-use super::{Entry, Tree, here, take, wrote};
+use super::{Fixed, Tree, here, take, wrote};
 use crate::base::{Bytes, List, Spin};
 use crate::msg::{Msg, Reply, Result};
 use abi::error::Error;
-use abi::file::{OWRITE, QTDIR, QTFILE, Qid};
+use abi::file::Qid;
 use abi::limit;
 
 /// The tree.
@@ -16,7 +16,8 @@ pub(crate) struct Caps;
 
 const GRANT: u64 = 1;
 const USE: u64 = 2;
-const NAMES: &[(&str, u32)] = &[("grant", 0o200), ("use", 0o222)];
+/// Its files.
+pub(super) const FILES: &[Fixed] = &[("grant", 0o200), ("use", 0o222)];
 
 /// Most capabilities that wait to be used; the oldest goes for a new one.
 const MOST: usize = 64;
@@ -25,14 +26,6 @@ const KEY: core::ops::RangeInclusive<usize> = 16..=128;
 
 /// The words of those that wait. Taken alone.
 static WAITING: Spin<List<Bytes>> = Spin::new(List::new());
-
-fn file(path: u64) -> Option<(&'static str, u32)> {
-    NAMES.get(usize::try_from(path.checked_sub(1)?).ok()?).copied()
-}
-
-fn qid(path: u64) -> Qid {
-    Qid { kind: if path == 0 { QTDIR } else { QTFILE }, vers: 0, path }
-}
 
 /// May this be the name of a user?
 fn is_name(user: &[u8]) -> bool {
@@ -90,27 +83,8 @@ fn redeem(words: &[u8]) -> Result<()> {
 }
 
 impl Tree for Caps {
-    fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." {
-            return Ok(qid(0));
-        }
-        let i = NAMES.iter().position(|f| f.0.as_bytes() == name).ok_or(Error::NotExist)?;
-        Ok(qid(u64::try_from(i).unwrap_or(0).saturating_add(1)))
-    }
-
-    fn stat(&self, of: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        let (name, mode) = file(of.path).unwrap_or(("#cap", super::DIR));
-        give(&Entry { qid: of, mode, length: 0, name: name.as_bytes(), user: b"sys" })
-    }
-
-    fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
-        let path = at.saturating_add(1);
-        Ok(file(path).map(|_| (qid(path), path)))
-    }
-
-    fn open(&self, of: Qid, mode: u8) -> Result<Qid> {
-        let fits = of.path == 0 || mode & 3 == OWRITE && (of.path == USE || here::is_owner());
-        if fits { Ok(of) } else { Err(Error::Perm.into()) }
+    fn open(&self, file: Qid, _: u8) -> Result<()> {
+        if file.path != GRANT || here::is_owner() { Ok(()) } else { Err(Error::Perm.into()) }
     }
 
     fn write(&self, of: Qid, m: &mut Msg<'_>) -> Result<Reply> {

@@ -4,8 +4,7 @@ use super::{Entry, Tree, give, here, take, wrote};
 use crate::base::{Bytes, List, Ref, Spin};
 use crate::msg::{Msg, Reply, Result};
 use abi::error::Error;
-use abi::file::{OTRUNC, QTDIR, QTFILE, Qid};
-use abi::limit;
+use abi::file::{OTRUNC, QTFILE, Qid};
 
 /// The tree.
 pub(crate) struct Envs;
@@ -51,8 +50,6 @@ impl Env {
     }
 }
 
-const ROOT: Qid = Qid { kind: QTDIR, vers: 0, path: 0 };
-
 fn qid(v: &Variable) -> Qid {
     Qid { kind: QTFILE, vers: v.vers, path: v.path }
 }
@@ -65,28 +62,23 @@ impl Variables {
 
 impl Tree for Envs {
     fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." {
-            return Ok(ROOT);
-        }
         let env = here::env();
         let vars = env.0.lock();
         vars.list.iter().find(|v| *v.name == *name).map(qid).ok_or(Error::NotExist.into())
     }
 
-    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        if file.path == 0 {
-            let mode = abi::file::DMDIR | 0o777;
-            return give(&Entry { qid: ROOT, mode, length: 0, name: b"#env", user: b"sys" });
-        }
-        let mut name = [0; limit::NAME];
-        let env = here::env();
-        let (name, length, qid) = {
+    fn stat(&self, file: Qid, e: &mut Entry) -> Result<()> {
+        if file.path != 0 {
+            e.user.set(&here::user()?);
+            let env = here::env();
             let mut vars = env.0.lock();
             let v = vars.get(file)?;
-            (here::copy(&v.name, &mut name), v.value.len(), qid(v))
-        };
-        let length = u64::try_from(length).unwrap_or(0);
-        give(&Entry { qid, mode: 0o666, length, name, user: &here::user()? })
+            e.name.set(&v.name);
+            e.length = v.value.len() as u64;
+            e.mode = 0o666;
+            e.qid = qid(v);
+        }
+        Ok(())
     }
 
     fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
@@ -95,7 +87,7 @@ impl Tree for Envs {
         Ok(vars.list.iter().find(|v| v.path > at).map(|v| (qid(v), v.path)))
     }
 
-    fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
+    fn open(&self, file: Qid, mode: u8) -> Result<()> {
         if mode & OTRUNC != 0 && file.path != 0 {
             let env = here::env();
             let mut vars = env.0.lock();
@@ -103,7 +95,7 @@ impl Tree for Envs {
             v.value = Bytes::default();
             v.vers = v.vers.wrapping_add(1).max(1);
         }
-        Ok(file)
+        Ok(())
     }
 
     fn create(&self, _: Qid, name: &[u8], perm: u32, _: u8) -> Result<Qid> {

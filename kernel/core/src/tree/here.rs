@@ -52,12 +52,3 @@ pub(super) fn become_user(name: Bytes) -> Result<()> {
 pub(super) fn note(text: &str) {
     thread::current().proc.note(text.as_bytes());
 }
-
-/// Copies a name to the stack, so that no lock is held while it is given out.
-pub(super) fn copy<'b>(from: &[u8], to: &'b mut [u8]) -> &'b [u8] {
-    let n = from.len().min(to.len());
-    if let (Some(t), Some(f)) = (to.get_mut(..n), from.get(..n)) {
-        t.copy_from_slice(f);
-    }
-    to.get(..n).unwrap_or(&[])
-}

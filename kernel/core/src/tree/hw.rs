@@ -7,9 +7,8 @@
 //! gives its physical address as text. `irqN`: a read returns when the line has fired since the last read, with the
 //! count so far as text. All are the machine's owner's alone.
 
-use super::text::decimal;
-use super::{Entry, Tree, here, put, take, wrote};
-use crate::base::Spin;
+use super::{Entry, Fixed, Tree, here, put, take, wrote};
+use crate::base::{Spin, decimal, number};
 use crate::machine::{self, Frame, Rights};
 use crate::mem::frames::{Region, is_kept};
 use crate::mem::{Space, dma};
@@ -25,6 +24,8 @@ pub struct Hardware;
 const IO: u64 = 1;
 const MEM: u64 = 2;
 const DMA: u64 = 3;
+/// Its files that are always there.
+pub(super) const FILES: &[Fixed] = &[("io", 0o600), ("mem", 0o600), ("dma", 0o600)];
 /// Line `n` is file `n` and this.
 const IRQ: u64 = 4;
 /// Frames that addresses can name.
@@ -60,26 +61,6 @@ fn irq_of(file: Qid) -> Option<usize> {
     usize::try_from(file.path.checked_sub(IRQ)?).ok().filter(|&n| n < lines())
 }
 
-fn name_of(file: Qid, buf: &mut [u8; 8]) -> &[u8] {
-    match irq_of(file) {
-        None => match file.path {
-            IO => b"io",
-            MEM => b"mem",
-            DMA => b"dma",
-            _ => b"#hw",
-        },
-        Some(n) => {
-            let mut digits = [0; 20];
-            let digits = decimal(u64::try_from(n).unwrap_or(0), &mut digits);
-            let end = digits.len().saturating_add(3);
-            for (t, &f) in buf.iter_mut().zip(b"irq".iter().chain(digits)) {
-                *t = f;
-            }
-            buf.get(..end).unwrap_or(b"irq")
-        }
-    }
-}
-
 fn qid(path: u64) -> Qid {
     Qid { kind: if path == 0 { QTDIR } else { QTFILE }, vers: 0, path }
 }
@@ -89,7 +70,7 @@ pub fn attach(chan: &Chan, space: &Space, offset: u64, len: u64) -> Result<u64> 
     const PAGE: u64 = abi::limit::PAGE as u64;
     let (pages, first) = (len.div_ceil(PAGE), offset / PAGE);
     match chan.file.qid.path {
-        _ if super::name_of(&chan.file.session) != "hw" => Err(Error::NotSupported.into()),
+        _ if chan.file.session.tree_name() != "hw" => Err(Error::NotSupported.into()),
         MEM if offset.is_multiple_of(PAGE) && pages <= abi::limit::REGISTERS && first < FRAMES => {
             let all = Region { start: first, end: first.saturating_add(pages) };
             if is_kept(all) {
@@ -104,30 +85,26 @@ pub fn attach(chan: &Chan, space: &Space, offset: u64, len: u64) -> Result<u64> 
 
 impl Tree for Hardware {
     fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." {
-            return Ok(qid(0));
-        }
-        let all = u64::try_from(lines()).unwrap_or(0).saturating_add(IRQ);
-        let hit = (IO..all).find(|&p| name_of(qid(p), &mut [0; 8]) == name);
-        hit.map(qid).ok_or(Error::NotExist.into())
+        let line = name.strip_prefix(b"irq").and_then(number).ok_or(Error::NotExist)?;
+        let file = qid(line.saturating_add(IRQ));
+        irq_of(file).map(|_| file).ok_or(Error::NotExist.into())
     }
 
-    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        let mode = match file.path {
-            0 => super::DIR,
-            IO..IRQ => 0o600,
-            _ => 0o400,
-        };
-        give(&Entry { qid: file, mode, length: 0, name: name_of(file, &mut [0; 8]), user: b"sys" })
+    fn stat(&self, file: Qid, e: &mut Entry) -> Result<()> {
+        if let Some(line) = irq_of(file) {
+            e.mode = 0o400;
+            e.name.set(b"irq");
+            e.name.add(decimal(line as u64, &mut [0; 20]));
+        }
+        Ok(())
     }
 
     fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
         let path = at.saturating_add(1);
-        let there = path < IRQ || irq_of(qid(path)).is_some();
-        Ok(there.then(|| (qid(path), path)))
+        Ok(irq_of(qid(path)).map(|_| (qid(path), path)))
     }
 
-    fn open(&self, file: Qid, mode: u8) -> Result<Qid> {
+    fn open(&self, file: Qid, mode: u8) -> Result<()> {
         if file.path != 0 && !here::is_owner() || file.path >= IRQ && mode & 3 != OREAD {
             return Err(Error::Perm.into());
         }
@@ -135,7 +112,7 @@ impl Tree for Hardware {
         if let Some(n) = irq_of(file) {
             machine::unmask(n);
         }
-        Ok(file)
+        Ok(())
     }
 
     fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {

@@ -8,16 +8,15 @@
 //! uname and its number as aname, the server's root is the file.
 
 use super::mail::{Letter, Mailbox, Mode, Side, wake};
-use super::text::decimal;
 use super::{Entry, Parcel, Tree, here, put, take, wrote};
-use crate::base::{Bytes, List, Ref, Spin};
+use crate::base::{Bytes, List, Ref, Spin, decimal, parse, split};
 use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::proc::{self, Proc};
 use crate::session::Session;
 use crate::thread::{self, Doing};
 use abi::error::Error;
-use abi::file::{ORCLOSE, ORDWR, OWRITE, QTDIR, QTFILE, Qid};
+use abi::file::{ORCLOSE, ORDWR, OWRITE, QTFILE, Qid};
 use abi::limit::{MESSAGE, USER};
 use abi::portal::NOFID;
 
@@ -86,18 +85,19 @@ pub(super) fn open(owner: &Ref<Proc>, mode: u8) -> Result<Ref<Chan>> {
 }
 
 /// What `mbox …` in a control message asks for.
-pub(super) fn control(owner: &Ref<Proc>, words: &str) -> Result<()> {
+pub(super) fn control(owner: &Ref<Proc>, words: &[u8]) -> Result<()> {
     let mailbox = owner.mailbox()?;
-    let mode = match words.split_once(' ') {
-        None if words == "closed" => Mode::Closed,
-        None if words == "open" => Mode::Open,
-        Some(("from", pid)) => Mode::From(pid.parse().map_err(|_| Error::BadCtl)?),
-        Some(("reader", pid)) => {
-            mailbox.state.lock().reader = pid.parse().map_err(|_| Error::BadCtl)?;
+    let mode = match split(words) {
+        (b"closed", b"") => Mode::Closed,
+        (b"open", b"") => Mode::Open,
+        (b"from", pid) => Mode::From(parse(pid)?),
+        (b"reader", pid) => {
+            let pid = parse(pid)?;
+            mailbox.state.lock().reader = pid;
             return Ok(());
         }
-        Some(("portal", fd)) => {
-            let chan = here::ports().get(fd.parse().map_err(|_| Error::BadCtl)?);
+        (b"portal", fd) => {
+            let chan = here::ports().get(parse(fd)?);
             let session = &chan.file.session;
             let portal = session.portal().filter(|_| session.is_handle()).ok_or(Error::BadMount)?;
             if !Ref::same(&portal.proc, owner) {
@@ -300,21 +300,14 @@ impl Tree for Mboxes {
         true
     }
 
-    fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
-    }
-
-    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        if file.kind & QTDIR != 0 {
-            return give(&Entry { qid: file, mode: super::DIR, length: 0, name: b"#mbox", user: b"sys" });
+    fn stat(&self, file: Qid, e: &mut Entry) -> Result<()> {
+        if !file.is_dir() {
+            let owner = proc::find(find(file)?.mailbox.pid).ok_or(Error::Died)?;
+            (e.mode, e.length) = look(&owner);
+            e.name.set(b"mbox");
+            e.user.set(&owner.user_name());
         }
-        let owner = proc::find(find(file)?.mailbox.pid).ok_or(Error::Died)?;
-        let (mode, length) = look(&owner);
-        give(&Entry { qid: file, mode, length, name: b"mbox", user: &owner.user_name() })
-    }
-
-    fn list(&self, _: Qid, _: u64) -> Result<Option<(Qid, u64)>> {
-        Ok(None)
+        Ok(())
     }
 
     fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {

@@ -10,7 +10,7 @@ use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::thread::{self, Doing, Thread, Waiters};
 use abi::error::Error;
-use abi::file::{ORDWR, QTDIR, QTFILE, Qid};
+use abi::file::{ORDWR, QTFILE, Qid};
 
 /// The tree.
 pub(crate) struct Pipes;
@@ -226,22 +226,15 @@ impl Tree for Pipes {
         true
     }
 
-    fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." { Ok(Qid { path: 0, ..dir }) } else { Err(Error::NotExist.into()) }
-    }
-
-    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        if file.kind & QTDIR != 0 {
-            return give(&Entry { qid: file, mode: super::DIR, length: 0, name: b"#pipe", user: b"sys" });
+    fn stat(&self, file: Qid, e: &mut Entry) -> Result<()> {
+        if !file.is_dir() {
+            let pipe = find(file)?;
+            e.length = ways(&pipe, file).0.lock().len as u64;
+            e.name.set(if file.path == pipe.path { b"data" } else { b"data1" });
+            e.user.set(&here::user()?);
+            e.mode = 0o600;
         }
-        let pipe = find(file)?;
-        let length = u64::try_from(ways(&pipe, file).0.lock().len).unwrap_or(0);
-        let name: &[u8] = if file.path == pipe.path { b"data" } else { b"data1" };
-        give(&Entry { qid: file, mode: 0o600, length, name, user: &here::user()? })
-    }
-
-    fn list(&self, _: Qid, _: u64) -> Result<Option<(Qid, u64)>> {
-        Ok(None)
+        Ok(())
     }
 
     fn read(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {

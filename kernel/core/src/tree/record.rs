@@ -1,13 +1,14 @@
 //! Stat records (stat(5)) of the kernel's own files.
 
+use crate::base::Short;
 use crate::msg::Result;
 use abi::error::Error;
 use abi::file::Qid;
 use abi::limit;
 
 /// A file's attributes.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+#[derive(Debug)]
+pub struct Entry {
     /// Its qid.
     pub qid: Qid,
     /// Permissions, and DMDIR.
@@ -15,15 +16,15 @@ pub struct Entry<'a> {
     /// Bytes; 0 where that is not known.
     pub length: u64,
     /// Its name.
-    pub name: &'a [u8],
+    pub name: Short<{ limit::NAME }>,
     /// Owner and group.
-    pub user: &'a [u8],
+    pub user: Short<{ limit::USER }>,
 }
 
 /// Room for any record.
 pub(crate) const LARGEST: usize = 49 + limit::NAME + 3 * limit::USER;
 
-impl Entry<'_> {
+impl Entry {
     /// The record in section 5's layout.
     pub fn encode<'b>(&self, buf: &'b mut [u8; LARGEST]) -> Result<&'b [u8]> {
         // size, type and dev; the machine's kernel is type 'k', and its trees one device.
@@ -45,7 +46,7 @@ impl Entry<'_> {
         put(&time.to_le_bytes());
         put(&time.to_le_bytes());
         put(&self.length.to_le_bytes());
-        for s in [self.name, self.user, self.user, self.user] {
+        for s in [self.name.get(), self.user.get(), self.user.get(), self.user.get()] {
             put(&u16::try_from(s.len()).map_err(|_| Error::NameTooLong)?.to_le_bytes());
             put(s);
         }

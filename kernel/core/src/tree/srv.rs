@@ -3,15 +3,14 @@
 //! A process creates a file here and writes the number of one of its descriptors to it; whoever opens the file gets
 //! that open file.
 
-use super::{Entry, Text, Tree, command, here, wrote};
-use crate::base::{Bytes, List, Ref, Spin};
+use super::{Entry, Tree, asked, command, fits, here, wrote};
+use crate::base::{Bytes, List, Ref, Spin, Text, parse};
 use crate::call::Portal;
 use crate::msg::{Msg, Reply, Result};
 use crate::name::Chan;
 use crate::session::Session;
 use abi::error::Error;
-use abi::file::{OEXEC, ORDWR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
-use abi::limit;
+use abi::file::{ORDWR, OWRITE, QTFILE, Qid};
 
 /// The tree.
 pub(crate) struct Board;
@@ -33,19 +32,14 @@ struct Posts {
 /// Chans that are taken off are dropped without the lock.
 static POSTS: Spin<Posts> = Spin::new(Posts { list: List::new(), next: 1 });
 
-const ROOT: Qid = Qid { kind: QTDIR, vers: 0, path: 0 };
-
 fn qid(path: u64) -> Qid {
     Qid { kind: QTFILE, vers: 0, path }
 }
 
 /// May the current user use a file of this owner in this way?
 fn allowed(post: &Post, mode: u8) -> bool {
-    let wanted = match mode & 3 {
-        OREAD | OEXEC => 4,
-        OWRITE => 2,
-        _ => 6,
-    };
+    // To execute is to read.
+    let wanted = if asked(mode) == 1 { 4 } else { asked(mode) };
     let shift = if here::is_user(&post.owner) { 6 } else { 0 };
     post.perm >> shift & wanted == wanted
 }
@@ -58,25 +52,20 @@ pub(crate) fn posted(file: Qid, mode: u8) -> Result<Ref<Chan>> {
         return Err(Error::Perm.into());
     }
     let chan = post.chan.as_ref().ok_or(Error::NotExist)?;
-    let fits = match mode & 3 {
-        OREAD | OEXEC => chan.may_read(),
-        OWRITE => chan.may_write(),
-        _ => chan.may_read() && chan.may_write(),
-    };
-    if fits { Ok(chan.clone()) } else { Err(Error::Perm.into()) }
+    if fits(chan, mode) { Ok(chan.clone()) } else { Err(Error::Perm.into()) }
 }
 
 /// The path of the file here by which a session's server can be mounted again, as rc reads it; `'#server'` if none is.
-pub(crate) fn name_of(session: &Session, t: &mut Text) -> Result<()> {
+pub(crate) fn name_of(session: &Session, t: &mut Text) {
     let posts = POSTS.lock();
     let same = |p: &Post| {
         let chan = p.chan.as_ref()?.file.session.portal()?;
         session.portal().is_some_and(|q| Ref::same(chan, q)).then_some(())
     };
     match posts.list.iter().find(|p| same(p).is_some()) {
-        Some(p) => t.put(b"/srv/")?.quoted(&p.name).map(drop),
-        None => t.quoted(b"#server").map(drop),
-    }
+        Some(p) => t.put(b"/srv/").quoted(&p.name),
+        None => t.quoted(b"#server"),
+    };
 }
 
 /// The portal that has taken the place of one that is gone: posted under the same name, by a process of the same user.
@@ -90,31 +79,19 @@ pub(crate) fn successor(gone: &Portal) -> Option<Ref<Portal>> {
 
 impl Tree for Board {
     fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." {
-            return Ok(ROOT);
-        }
         let posts = POSTS.lock();
         posts.list.iter().find(|p| *p.name == *name).map(|p| qid(p.path)).ok_or(Error::NotExist.into())
     }
 
-    fn stat(&self, file: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        if file.path == 0 {
-            return give(&Entry {
-                qid: ROOT,
-                mode: abi::file::DMDIR | 0o777,
-                length: 0,
-                name: b"#srv",
-                user: b"sys",
-            });
-        }
-        let mut name = [0; limit::NAME];
-        let mut user = [0; limit::USER];
-        let (name, user, mode) = {
+    fn stat(&self, file: Qid, e: &mut Entry) -> Result<()> {
+        if file.path != 0 {
             let posts = POSTS.lock();
             let p = posts.list.iter().find(|p| p.path == file.path).ok_or(Error::NotExist)?;
-            (here::copy(&p.name, &mut name), here::copy(&p.owner, &mut user), p.perm)
-        };
-        give(&Entry { qid: file, mode, length: 0, name, user })
+            e.name.set(&p.name);
+            e.user.set(&p.owner);
+            e.mode = p.perm;
+        }
+        Ok(())
     }
 
     fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
@@ -139,7 +116,7 @@ impl Tree for Board {
 
     fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
         let mut buf = [0; 32];
-        let fd: u64 = command(m, &mut buf)?.parse().map_err(|_| Error::BadCtl)?;
+        let fd = parse(command(m, &mut buf)?)?;
         let chan = here::ports().get(fd);
         if chan.file.session.is_nowhere() {
             return Err(Error::Nowhere.into());

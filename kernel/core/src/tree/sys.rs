@@ -1,24 +1,25 @@
 //! `#sys`: what there is one of in a machine: its clock, its randomness, its counters, its power.
 
-use super::{Entry, Text, Tree, command, give, here, only_read, put, take, wrote};
+use super::{Fixed, Tree, command, give, here, put, take, wrote};
+use crate::base::{Text, parse, split};
 use crate::msg::{Msg, Reply, Result};
 use crate::{counters, machine, mem};
 use abi::error::Error;
-use abi::file::{OWRITE, QTDIR, QTFILE, Qid};
+use abi::file::{OREAD, Qid};
 
 /// The tree.
 pub(crate) struct Sys;
 
-/// The files, by qid.path from 1, and whether they are written or read.
-const NAMES: &[(&str, bool)] = &[
-    ("counters", false),
-    ("memory", false),
-    ("null", true),
-    ("power", true),
-    ("random", true),
-    ("time", false),
-    ("user", false),
-    ("zero", false),
+/// Its files.
+pub(super) const FILES: &[Fixed] = &[
+    ("counters", 0o444),
+    ("memory", 0o444),
+    ("null", 0o666),
+    ("power", 0o220),
+    ("random", 0o644),
+    ("time", 0o444),
+    ("user", 0o444),
+    ("zero", 0o444),
 ];
 const COUNTERS: u64 = 1;
 const MEMORY: u64 = 2;
@@ -29,22 +30,14 @@ const TIME: u64 = 6;
 const USER: u64 = 7;
 const ZERO: u64 = 8;
 
-fn file(path: u64) -> Option<(&'static str, bool)> {
-    NAMES.get(usize::try_from(path.checked_sub(1)?).ok()?).copied()
-}
-
-fn qid(path: u64) -> Qid {
-    Qid { kind: if path == 0 { QTDIR } else { QTFILE }, vers: 0, path }
-}
-
 /// What `power` understands: `off` ends the machine well, `exit N` with a status that its host may see.
-fn power(text: &str) -> Result<()> {
+fn power(text: &[u8]) -> Result<()> {
     if !here::is_owner() {
         return Err(Error::Perm.into());
     }
-    match text.split_once(' ') {
-        None if text == "off" => machine::power_off(0),
-        Some(("exit", n)) => machine::power_off(n.parse().map_err(|_| Error::BadCtl)?),
+    match split(text) {
+        (b"off", b"") => machine::power_off(0),
+        (b"exit", n) => machine::power_off(parse(n)?),
         _ => Err(Error::BadCtl.into()),
     }
 }
@@ -63,39 +56,9 @@ fn pour(m: &mut Msg<'_>, mut piece: impl FnMut() -> [u8; 32]) -> Result<Reply> {
 }
 
 impl Tree for Sys {
-    fn walk(&self, _: Qid, name: &[u8]) -> Result<Qid> {
-        if name == b".." {
-            return Ok(qid(0));
-        }
-        let i = NAMES.iter().position(|f| f.0.as_bytes() == name).ok_or(Error::NotExist)?;
-        Ok(qid(u64::try_from(i).unwrap_or(0).saturating_add(1)))
-    }
-
-    fn stat(&self, of: Qid, give: &mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        let (name, mode) = match (of.path, file(of.path)) {
-            (0, _) => ("#sys", super::DIR),
-            (NULL, Some((name, _))) => (name, 0o666),
-            (RANDOM, Some((name, _))) => (name, 0o644),
-            (_, Some((name, writes))) => (name, if writes { 0o220 } else { 0o444 }),
-            _ => return Err(Error::NotExist.into()),
-        };
-        give(&Entry { qid: of, mode, length: 0, name: name.as_bytes(), user: b"sys" })
-    }
-
-    fn list(&self, _: Qid, at: u64) -> Result<Option<(Qid, u64)>> {
-        let path = at.saturating_add(1);
-        Ok(file(path).map(|_| (qid(path), path)))
-    }
-
-    fn open(&self, of: Qid, mode: u8) -> Result<Qid> {
-        match of.path {
-            NULL => {}
-            RANDOM if here::is_owner() => {}
-            POWER if mode & 3 == OWRITE => {}
-            POWER => return Err(Error::Perm.into()),
-            _ => only_read(mode)?,
-        }
-        Ok(of)
+    fn open(&self, file: Qid, mode: u8) -> Result<()> {
+        let stirs = file.path == RANDOM && mode & 3 != OREAD;
+        if stirs && !here::is_owner() { Err(Error::Perm.into()) } else { Ok(()) }
     }
 
     fn read(&self, of: Qid, m: &mut Msg<'_>) -> Result<Reply> {
@@ -107,27 +70,30 @@ impl Tree for Sys {
             TIME => {
                 // Nanoseconds since 1970 and since boot.
                 let now = machine::now();
-                t.number(machine::epoch().saturating_add(now))?.put(b" ")?.number(now)?.put(b"\n")?;
+                t.number(machine::epoch().saturating_add(now)).put(b" ").number(now).put(b"\n");
             }
             USER => {
-                t.put(&here::user()?)?;
+                t.put(&here::user()?);
             }
             MEMORY => {
                 let (free, all) = mem::frames::usage();
-                let page = u64::try_from(abi::limit::PAGE).unwrap_or(0);
-                t.number(all.saturating_mul(page))?.put(b" bytes\n")?;
-                t.number(free.saturating_mul(page))?.put(b" free\n")?;
-                t.number(machine::kernel_bytes())?.put(b" kernel\n")?;
+                let page = abi::limit::PAGE as u64;
+                let line = |t: &mut Text, n, word: &[u8]| {
+                    t.number(n).put(word);
+                };
+                line(&mut t, all.saturating_mul(page), b" bytes\n");
+                line(&mut t, free.saturating_mul(page), b" free\n");
+                line(&mut t, machine::kernel_bytes(), b" kernel\n");
             }
             COUNTERS => {
                 for (name, counter) in counters::ALL {
-                    t.put(name.as_bytes())?.put(b" ")?.number(counter.get())?.put(b"\n")?;
+                    t.put(name.as_bytes()).put(b" ").number(counter.get()).put(b"\n");
                 }
-                t.put(b"frames ")?.number(mem::frames::used())?.put(b"\n")?;
+                t.put(b"frames ").number(mem::frames::used()).put(b"\n");
             }
             _ => return Err(Error::Perm.into()),
         }
-        give(m, t.get())
+        give(m, t.get()?)
     }
 
     fn write(&self, of: Qid, m: &mut Msg<'_>) -> Result<Reply> {

@@ -7,6 +7,7 @@ use portolan::abi::file::{
     MAFTER, MBEFORE, MCREATE, MREPL, OCEXEC, ORDWR, OREAD, OWRITE, RFCNAMEG, RFENVG, RFFDG, RFNAMEG, RFNOMNT,
     RFNOTEG,
 };
+use portolan::abi::trace::{Record, SIZE};
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
 use portolan::alloc::vec::Vec;
@@ -311,13 +312,16 @@ fn traced() -> Result<()> {
     ctl.write_all(b"stop")?;
     let mut all = String::new();
     let data = File::open("#trace/data", OREAD)?;
-    let mut buf = [0; 2048];
+    let mut buf = [0; 8 * SIZE];
+    fails(data.read(&mut buf[..SIZE - 1]).map(drop), Known::ShortBuffer)?;
     loop {
         let n = data.read(&mut buf)?;
         if n == 0 {
             break;
         }
-        all += core::str::from_utf8(&buf[..n]).unwrap_or("?");
+        let (records, rest) = buf[..n].as_chunks();
+        check!(rest.is_empty(), "{n} bytes are no records");
+        records.iter().for_each(|r| all += &format!("{}\n", Record(r)));
     }
     for wanted in [
         " sys Twalk ",
