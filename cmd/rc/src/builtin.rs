@@ -8,22 +8,15 @@ use crate::os;
 use crate::print;
 use crate::shell::{Run, Shell, Stop, join};
 
+/// The builtins' names.
+pub(crate) const NAMES: [&[u8]; 12] = [
+    b".", b"builtin", b"cd", b"eval", b"exec", b"exit", b"finit", b"flag", b"rfork", b"shift", b"wait",
+    b"whatis",
+];
+
 /// Is it the name of a builtin?
 pub(crate) fn is(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"." | b"builtin"
-            | b"cd"
-            | b"eval"
-            | b"exec"
-            | b"exit"
-            | b"finit"
-            | b"flag"
-            | b"rfork"
-            | b"shift"
-            | b"wait"
-            | b"whatis"
-    )
+    NAMES.contains(&name)
 }
 
 /// Runs the builtin that `args` begins with.

@@ -26,4 +26,5 @@ mod ports;
 pub mod print;
 pub mod shell;
 pub mod start;
+mod typed;
 mod words;

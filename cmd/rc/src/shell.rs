@@ -12,6 +12,7 @@ use crate::os::{self, Failure, Note};
 use crate::parse::{Fail, Source, Text};
 use crate::ports::{Numbers, Ports};
 use crate::print;
+use crate::typed::{Known, Line, Typed};
 
 /// The value of a variable.
 pub(crate) type Value = Arc<Vec<Vec<u8>>>;
@@ -249,15 +250,29 @@ impl Shell {
 
     /// Runs the commands that are read from an open file.
     pub(crate) fn run_file(&mut self, name: &[u8], fd: i32, prompting: bool) -> Run {
-        let mut input = Input { fd, rest: Vec::new() };
+        let typed = (prompting && os::is_terminal(fd) && os::is_terminal(self.ports.resolve(2)))
+            .then(|| alloc::boxed::Box::new(Typed::default()));
+        let mut input = Input { fd, rest: Vec::new(), typed };
         let mut text = Text::default();
         loop {
             let prompt = prompting.then(|| self.var(b"prompt"));
+            let known = input.typed.as_deref().map(|t| self.known(t.columns()));
             let mut feed =
-                Feed { input: &mut input, prompt, err: self.ports.resolve(2), echo: self.flag(b'v') };
+                Feed { input: &mut input, prompt, err: self.ports.resolve(2), echo: self.flag(b'v'), known };
             let result = match text.next(&mut feed) {
-                Ok(Some(cmd)) => self.run(&cmd, true),
-                Ok(None) => return Ok(()),
+                Ok(Some(cmd)) => {
+                    if let Some(t) = input.typed.as_deref() {
+                        self.set_columns(t.columns());
+                    }
+                    self.run(&cmd, true)
+                }
+                Ok(None) => {
+                    // Who leaves a terminal is not asked how the last command went.
+                    if input.typed.is_some() {
+                        self.status.clear();
+                    }
+                    return Ok(());
+                }
                 Err(Fail::Source(words)) if prompting && words == Failure::Interrupted.words() => {
                     self.notes().and(Err(Stop::Interrupt))
                 }
@@ -272,6 +287,24 @@ impl Shell {
                 }
                 other => other?,
             }
+        }
+    }
+
+    /// What Tab may complete. Without a terminal there is no Tab.
+    fn known(&mut self, columns: usize) -> Known {
+        self.set_columns(columns);
+        Known {
+            path: self.var(b"path"),
+            functions: self.functions.keys().cloned().collect(),
+            variables: self.vars.keys().cloned().collect(),
+        }
+    }
+
+    /// Tells programs how wide the terminal is.
+    fn set_columns(&mut self, columns: usize) {
+        let columns = alloc::format!("{columns}").into_bytes();
+        if self.var(b"COLUMNS").first() != Some(&columns) {
+            self.assign(b"COLUMNS", Vec::from([columns]));
         }
     }
 
@@ -322,6 +355,8 @@ fn address() -> usize {
 struct Input {
     fd: i32,
     rest: Vec<u8>,
+    /// The editor, where a person types.
+    typed: Option<alloc::boxed::Box<Typed>>,
 }
 
 /// An [`Input`] with a prompt to write before each line.
@@ -330,10 +365,20 @@ struct Feed<'a> {
     prompt: Option<Value>,
     err: i32,
     echo: bool,
+    known: Option<Known>,
 }
 
 impl Source for Feed<'_> {
     fn line(&mut self, more: bool) -> Result<Option<Vec<u8>>, Vec<u8>> {
+        let Input { fd, rest, typed } = &mut *self.input;
+        if let (Some(typed), Some(known)) = (typed, &self.known) {
+            let prompt = self.prompt.as_ref().and_then(|p| p.get(usize::from(more)));
+            return match typed.line(*fd, self.err, rest, prompt.map_or(b"", Vec::as_slice), known)? {
+                Line::Text(line) => Ok(Some(line)),
+                Line::End => Ok(None),
+                Line::Interrupt => Err(Failure::Interrupted.words().to_vec()),
+            };
+        }
         if let Some(prompt) = self.prompt.as_ref().and_then(|p| p.get(usize::from(more))) {
             let _ = os::write(self.err, prompt);
         }

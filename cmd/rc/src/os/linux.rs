@@ -129,6 +129,43 @@ pub fn is_terminal(number: i32) -> bool {
     borrowed(number).is_terminal()
 }
 
+/// The terminal's modes while lines are read, none while keys are.
+static MODES: std::sync::Mutex<Option<libc::termios>> = std::sync::Mutex::new(None);
+
+/// Takes keys one by one from the terminal, without echo, or lines again.
+pub fn raw(number: i32, on: bool) -> Result<(), Failure> {
+    let mut modes = MODES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut new = match modes.take() {
+        Some(saved) => saved,
+        None => {
+            // SAFETY: a termios of zeros is a valid place for tcgetattr to fill.
+            let (got, now) = unsafe {
+                let mut now: libc::termios = core::mem::zeroed();
+                (libc::tcgetattr(number, &raw mut now), now)
+            };
+            if got != 0 {
+                return Err(words(&io::Error::last_os_error()));
+            }
+            now
+        }
+    };
+    if on {
+        *modes = Some(new);
+        new.c_lflag &= !(libc::ICANON | libc::ECHO | libc::ISIG | libc::IEXTEN);
+        new.c_iflag &= !(libc::ICRNL | libc::IXON);
+    }
+    // SAFETY: changes the modes of an open terminal to modes that it has told.
+    match unsafe { libc::tcsetattr(number, libc::TCSADRAIN, &raw const new) } {
+        0 => Ok(()),
+        _ => Err(words(&io::Error::last_os_error())),
+    }
+}
+
+/// Is it a directory?
+pub fn is_dir(name: &[u8]) -> bool {
+    path(name).is_dir()
+}
+
 /// The name by which an open descriptor can be opened.
 pub fn port_file(port: u32) -> Vec<u8> {
     format!("/dev/fd/{port}").into_bytes()

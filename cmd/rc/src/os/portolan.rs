@@ -141,6 +141,17 @@ pub fn is_terminal(number: i32) -> bool {
     sys::fd2path(number, &mut path).and_then(|n| path.get(..n)).is_some_and(|p| p.ends_with(b"/cons"))
 }
 
+/// Takes keys one by one from the terminal, without echo, or lines again.
+pub fn raw(_number: i32, on: bool) -> Result<(), Failure> {
+    let ctl = File::open("/dev/consctl", OWRITE).map_err(|e| words(&e))?;
+    write(ctl.fd(), if on { b"rawon" } else { b"rawoff" })
+}
+
+/// Is it a directory?
+pub fn is_dir(name: &[u8]) -> bool {
+    fs::stat(name).is_ok_and(|a| a.stat().mode & DMDIR != 0)
+}
+
 /// The name by which an open descriptor can be opened.
 pub fn port_file(port: u32) -> Vec<u8> {
     alloc::format!("/fd/{port}").into_bytes()
