@@ -21,6 +21,9 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ensure(!Command::new("script").arg("--version").output()?.stdout.is_empty(), || {
         "no program `script`".into()
     })?;
+    // Built before anything is waited for.
+    xtask::image::build_kernel()?;
+    xtask::image::ordinary()?;
     let start = || Terminal::start(&xtask);
     typing(start()?)?;
     leaving(start()?, "\x1dq")?;
@@ -29,7 +32,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     Ok("typed at, interrupted, left in four ways".into())
 }
 
-/// Echo, editing and interrupts; Ctrl-D is the end.
+/// Echo, editing and interrupts; Ctrl-D is the end, however the last command went.
 fn typing(mut t: Terminal) -> Result<(), Failure> {
     // The prompt and the banner come from two threads, so either may be first.
     let banner = t.until("Ctrl-] q.\r\n")?;
@@ -47,6 +50,21 @@ fn typing(mut t: Terminal) -> Result<(), Failure> {
     t.send("echo wrong\x15echo right\r")?;
     t.until("\r\nright\r\n")?;
     t.prompt()?;
+    // The shell's own editing: the line before, a program and a file completed, the terminal's width as it tells it.
+    t.send("\x1b[A\r")?;
+    t.until("\r\nright\r\n")?;
+    t.prompt()?;
+    t.send("ech\tt^ab\r")?;
+    t.until("\r\ntab\r\n")?;
+    t.prompt()?;
+    t.send("head -1 /lib/serv\t\r")?;
+    t.until("\r\n# What init starts")?;
+    t.prompt()?;
+    t.send("\x1b[24;40R")?;
+    t.send("echo cols $COLUMNS\r")?;
+    t.until("\r\ncols 40\r\n")?;
+    t.prompt()?;
+    full_screen(&mut t)?;
     t.send("{echo be^gun; sleep 1000}\r")?;
     t.until("\r\nbegun\r\n")?;
     t.interrupt()?;
@@ -56,11 +74,31 @@ fn typing(mut t: Terminal) -> Result<(), Failure> {
     t.send("echo )\r")?;
     let fault = t.prompt()?;
     ensure(fault.contains("syntax error"), || format!("the error's words are {fault:?}"))?;
-    // A shell that ends with an error is followed by another, so the last command must succeed.
-    t.send("echo st^ill here\r")?;
+    t.send("echo st^ill here; false\r")?;
     t.until("\r\nstill here\r\n")?;
     t.prompt()?;
     leave(t, "\x04")
+}
+
+/// The editor and the pager, on a terminal that does not tell its size: 24 rows of 80.
+fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
+    t.send("edit /tmp/f\r")?;
+    t.until("a new file")?;
+    t.send("hello\rwurld\x1b[D\x1b[D\x1b[D\x7fo\x13")?;
+    t.until("saved: 12 bytes")?;
+    t.send("x\x11")?;
+    t.until("not saved")?;
+    t.send("\x1a\x11\x11")?;
+    t.prompt()?;
+    t.send("cat /tmp/f; seq 100 | more\r")?;
+    t.until("\r\nhello\r\nworld\r\n")?;
+    t.until("--more-- 23%")?;
+    t.send(" ")?;
+    t.until("--more-- 46%")?;
+    t.send("/7^9\x7f\x7f9\r")?;
+    t.until("79")?;
+    t.send("q")?;
+    t.prompt().map(drop)
 }
 
 fn leaving(mut t: Terminal, by: &str) -> Result<(), Failure> {

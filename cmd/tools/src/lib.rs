@@ -6,5 +6,6 @@ extern crate alloc;
 
 pub mod amount;
 pub mod date;
+pub mod edit;
 pub mod glob;
 pub mod pattern;

@@ -1,11 +1,13 @@
 //! help and man: what there is, and its manual.
 
-use super::given::{Given, columns, output};
+use super::given::{Given, output};
+use super::more;
 use super::table::COMMANDS;
 use super::{Text, text};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
-use portolan::{Error, Result, STDOUT, fs};
+use portolan::alloc::vec::Vec;
+use portolan::{Error, Result, fs};
 
 /// Where the archive keeps the pages.
 const PAGES: &str = "/lib/man";
@@ -44,23 +46,17 @@ pub(super) fn man(g: &mut Given) -> Result<()> {
     Ok(())
 }
 
-/// A page as it is read on a terminal: titles bold, the marks of Markdown gone.
+/// A page as it is read: titles bold, the marks of Markdown gone.
 fn show(page: &str) -> Result<()> {
-    let bold = columns().is_some();
-    let mut out = portolan::Buffered::new(STDOUT);
+    let mut lines = Vec::new();
     for line in page.lines() {
-        let plain = if line.starts_with("    ") {
-            String::from(line)
-        } else {
-            line.replace('`', "").replace("\\|", "|")
-        };
+        let plain = line.replace('`', "").replace("\\|", "|");
         let title = plain.trim_start_matches('#');
-        let shown = match plain.len() - title.len() {
-            0 => format!("{plain}\n"),
-            _ if bold => format!("\x1b[1m{}\x1b[m\n", title.trim()),
-            _ => format!("{}\n", title.trim()),
-        };
-        out.put(shown.as_bytes())?;
+        lines.push(match line.strip_prefix("    ") {
+            Some(_) => String::from(line),
+            None if title.len() < plain.len() => format!("{}{}", more::BOLD, title.trim()),
+            None => plain,
+        });
     }
-    out.flush()
+    more::show(&lines)
 }

@@ -2,8 +2,8 @@
 
 use super::given::Given;
 use super::{
-    bytes, clock, copy, du, files, find, grep, head, ls, mail, man, names, procs, sort, svc, system, test,
-    text, trace,
+    bytes, clock, copy, du, edit, files, find, grep, head, ls, mail, man, more, names, procs, sort, svc,
+    system, test, text, trace,
 };
 use portolan::Result;
 
@@ -70,6 +70,8 @@ pub(super) const COMMANDS: &[Command] = commands![
   -c      with the total" => du::du;
 "echo", "!", "[-n] [WORD ...]", "write words
   -n  without a newline behind them" => text::echo;
+"edit", "", "FILE", "edit a text on the whole screen
+  ^S saves, ^Q leaves, any other unknown key lists the keys" => edit::edit;
 "false", "!", "", "fail" => system::no;
 "find", "!", "[PATH ...] [EXPRESSION]", "walk trees and look for files
   -name, -iname, -path PATTERN   -type f|d   -size [+-]N[ckMG]   -empty
@@ -108,6 +110,9 @@ pub(super) const COMMANDS: &[Command] = commands![
   -p       those above too; one that is there is no error
   -m MODE  with this mode
   -v       say what is made" => files::mkdir;
+"more", "", "[FILE ...]", "show text by the screen
+  space, b   a screen on, back; return, k a line; g, G to the ends
+  /TEXT, n   find, again; q leave" => more::more;
 "mount", "abc", "[-abc] SERVER OLD [TREE]", "put the root of a server's TREE at OLD
   -a, -b  behind, before what is at OLD, instead of in its place
   -c      files may be created there" => names::mount;
