@@ -65,6 +65,8 @@ counters! {
     ZOMBIES "zombies",
     /// Messages and replies in mailboxes.
     LETTERS "letters",
+    /// Pages of files that are newer here than at their servers.
+    DIRTY "dirty",
     /// Switches from one thread to another; never falls.
     SWITCHES "switches",
     /// Threads put on a run queue; never falls.
@@ -75,4 +77,6 @@ counters! {
     TEXT_OUT "evicted-text",
     /// Clean pages of other files that were evicted; never falls.
     CLEAN_OUT "evicted-clean",
+    /// Dirty pages that were written back; never falls.
+    LAUNDERED "laundered",
 }

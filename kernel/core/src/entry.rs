@@ -290,6 +290,7 @@ fn boot_first() -> Result<()> {
     sched::start(0)?;
     let reaper = sched::kernel_thread()?;
     Thread::start(&reaper, call::reap::run, 0);
+    Thread::start(&sched::kernel_thread()?, mem::laundry::run, 0);
     if proc::boot_word(b"torture") == Some(b"evict") {
         Thread::start(&sched::kernel_thread()?, mem::pager::torture, 0);
     }

@@ -60,6 +60,9 @@ fn frames(act: &Act, m: &mut Msg<'_>, frames: &[Frame], at: usize) -> Result<u64
     if at & (PAGE - 1) == 0 && room.min(m.count as usize) > COPY {
         return lend::lend_frames(act, m, frames.get(at / PAGE..).unwrap_or(&[]), write);
     }
+    // What does not begin with a page goes up to the next.
+    let skew = at & (PAGE - 1);
+    let room = if write || skew == 0 { room } else { room.min(PAGE.saturating_sub(skew)) };
     m.count = clip(m.count, room);
     if !write {
         let mut done = 0usize;

@@ -24,7 +24,7 @@ use abi::portal::{
     ACTIVATION_STRIDE, ACTIVATIONS, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX, WANT_FLUSH,
     WINDOW_AT,
 };
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// How long a caller that holds an activation itself waits for another, in nanoseconds: two servers that wait for each
 /// other's last activation would wait for ever.
@@ -50,6 +50,8 @@ pub struct Portal {
     /// How many are on `waiters`, so that giving back is quick when none is.
     waiting: AtomicU32,
     waiters: Spin<Waiters>,
+    /// Pages of its files that are newer here.
+    pub(crate) dirty: AtomicUsize,
     /// Where callers are parked.
     pub(crate) queues: Buckets,
 }
@@ -86,6 +88,7 @@ impl Portal {
             made: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             waiters: Spin::new(Queue::new()),
+            dirty: AtomicUsize::new(0),
             queues: Buckets::new(),
         })?;
         counters::PORTALS.up();

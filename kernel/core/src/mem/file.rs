@@ -30,7 +30,7 @@ pub fn attach(space: &Space, chan: &Chan, flags: u32, offset: u64, at: (u64, u64
         return Err(Error::BadMode.into());
     }
     match segment::cacheable(&chan.file) {
-        true if !private && rights != Rights::Write => share(space, chan, rights, Use::Segment, offset, at),
+        true if !private => share(space, chan, rights, Use::Segment, offset, at),
         _ if rights == Rights::Read => snapshot(space, chan, offset, at),
         _ => Err(Error::NotSupported.into()),
     }

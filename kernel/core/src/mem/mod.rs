@@ -13,6 +13,7 @@ pub mod give;
 #[cfg(test)]
 mod give_tests;
 pub mod heap;
+pub mod laundry;
 pub mod pager;
 pub mod pages;
 pub mod segment;

@@ -6,11 +6,13 @@
 
 use super::frames;
 use super::segment::{self, AROUND, Inner, Segment};
-use super::space::PAGE64;
+use super::shootdown;
+use super::space::{Access, PAGE64};
 use super::state::{Event, State};
 use crate::base::{Bytes, Held, Ref};
+use crate::counters;
 use crate::machine::{self, Frame};
-use crate::msg::{Data, Result};
+use crate::msg::{Data, Result, UserBuf};
 use crate::name::File;
 use crate::session;
 use crate::thread::{self, Doing, current_ref};
@@ -160,6 +162,164 @@ fn wait(segment: &Segment, mut inner: Held<'_, Inner>) -> Result<()> {
     let waited = thread::wait(Doing::Page, u64::MAX);
     segment.inner.lock().waiters.remove(&me);
     waited
+}
+
+/// Writes every dirty page back: with the first that its server does not take it ends, and the pages stay. What is
+/// written meanwhile may be written back or not.
+#[inline(never)]
+pub fn flush(segment: &Segment) -> Result<()> {
+    let (mut at, mut any) = (0u64, false);
+    loop {
+        let mut inner = segment.inner.lock();
+        let Some((first, _, _)) = inner.pages.next(at, |s| s == State::Dirty) else {
+            if inner.pages.next(0, |s| matches!(s, State::Writing | State::WritingDirty)).is_some() {
+                // Another thread writes; its word is not known here, so what it could not write is tried again.
+                wait(segment, inner)?;
+                at = 0;
+                continue;
+            }
+            break;
+        };
+        any = true;
+        let writer = inner.writer.clone().ok_or(Error::BadMode)?;
+        let mut frames = [Frame(0); AROUND as usize];
+        let mut last = first;
+        for slot in &mut frames {
+            let (state, frame) = inner.pages.get(last);
+            if state != State::Dirty {
+                break;
+            }
+            *slot = frame;
+            inner.event(last, Event::Launder, frame);
+            inner.protect(last, frame);
+            last = last.saturating_add(1);
+        }
+        // Nobody writes to them unnoticed from here on, but those calls to which they are lent.
+        shootdown::everywhere();
+        let end = inner.length.min(last.saturating_mul(PAGE64));
+        drop(inner);
+        let done = store(&writer, first.saturating_mul(PAGE64), end, &frames);
+        let mut inner = segment.inner.lock();
+        for (p, &frame) in (first..last).zip(&frames) {
+            if frames::shared(frame) {
+                inner.event(p, Event::Write, frame);
+            }
+            inner.event(p, if done.is_ok() { Event::Laundered } else { Event::NotLaundered }, frame);
+            if done == Err(Error::Died.into()) && inner.event(p, Event::Lose, frame).is_some() {
+                inner.unmap(p);
+                shootdown::everywhere();
+                frames::free(frame);
+            }
+        }
+        inner.wake();
+        drop(inner);
+        counters::LAUNDERED.rise(last.saturating_sub(first));
+        done?;
+        at = last;
+    }
+    let file = segment.inner.lock().writer.clone().filter(|_| any);
+    if let Some(Ok((vers, _))) = file.map(|f| stat(&f)) {
+        // The new version is of what is here.
+        segment.inner.lock().vers = vers;
+    }
+    Ok(())
+}
+
+/// Writes frames to a place in a file, up to another.
+fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Result<()> {
+    let mut at = start;
+    while at < end {
+        let mut m = file.message(op::TWRITE);
+        m.offset = at;
+        m.count = u32::try_from(end.saturating_sub(at)).unwrap_or(0);
+        m.data = Data::Frames(frames, at.saturating_sub(start) as usize);
+        let n = session::call(&file.session, &mut m)?.count;
+        if n == 0 {
+            return Err(Error::Io.into());
+        }
+        at = at.saturating_add(u64::from(n));
+    }
+    Ok(())
+}
+
+/// Reads from the pages of a file that has some here, bringing others: how many bytes; none beyond the file's end, where
+/// its server is to be asked.
+#[inline(never)]
+pub fn read(segment: &Segment, file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>> {
+    let left = usize::try_from(segment.length().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let len = left.min(to.len);
+    if left == 0 {
+        return Ok(None);
+    }
+    let mut done = 0usize;
+    while done < len {
+        let at = offset.saturating_add(done as u64);
+        let skip = (at % PAGE64) as usize;
+        let piece = UserBuf {
+            addr: to.addr.wrapping_add(done as u64),
+            len: PAGE.saturating_sub(skip).min(len.saturating_sub(done)),
+        };
+        match hold(segment, at / PAGE64) {
+            Some(frame) => {
+                let copied = copy(piece, Access::Write, || machine::frame_to_user(frame, skip, piece));
+                frames::release(frame);
+                copied?;
+                done = done.saturating_add(piece.len);
+            }
+            None => match page_in(segment, at / PAGE64, Some(file)) {
+                Err(_) if done > 0 => break,
+                r => r?,
+            },
+        }
+        if at >= segment.length() {
+            break;
+        }
+    }
+    Ok(Some(done))
+}
+
+/// A hold on a page that is here.
+fn hold(segment: &Segment, page: u64) -> Option<Frame> {
+    let inner = segment.inner.lock();
+    let (state, frame) = inner.pages.get(page);
+    (state.here() && frames::share(frame).is_ok()).then_some(frame)
+}
+
+fn copy(buf: UserBuf, access: Access, mut copy: impl FnMut() -> bool) -> Result<()> {
+    while !copy() {
+        if !crate::entry::bring(buf, access) {
+            return Err(Error::BadAddress.into());
+        }
+    }
+    Ok(())
+}
+
+/// A request has written to the file: pages that are clean are old now, and in those that are dirty the same is written.
+#[inline(never)]
+pub fn written(segment: &Segment, from: UserBuf, offset: u64) -> Result<()> {
+    let end = offset.saturating_add(from.len as u64);
+    let pages = (offset / PAGE64, end.div_ceil(PAGE64));
+    {
+        let mut inner = segment.inner.lock();
+        inner.length = inner.length.max(end);
+        inner.changed(pages.0, pages.1);
+        if inner.dirty() == 0 {
+            return Ok(());
+        }
+    }
+    for page in pages.0..pages.1 {
+        let start = page.saturating_mul(PAGE64).max(offset);
+        let Some(frame) = hold(segment, page) else { continue };
+        let piece = UserBuf {
+            addr: from.addr.wrapping_add(start.saturating_sub(offset)),
+            len: (page.saturating_add(1).saturating_mul(PAGE64).min(end)).saturating_sub(start) as usize,
+        };
+        let copied =
+            copy(piece, Access::Read, || machine::frame_from_user(frame, (start % PAGE64) as usize, piece));
+        frames::release(frame);
+        copied?;
+    }
+    Ok(())
 }
 
 /// How often `torture=evict` on the boot line evicts every page that can be, in nanoseconds.

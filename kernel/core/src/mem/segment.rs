@@ -129,6 +129,42 @@ impl Drop for User {
     }
 }
 
+/// Most dirty pages of one server: an eighth of memory.
+fn most_dirty() -> usize {
+    usize::try_from(frames::stats().total / 8).unwrap_or(usize::MAX).max(AROUND as usize)
+}
+
+/// A segment of a server that has dirty pages, or of any server.
+pub(super) fn dirty(server: Option<usize>) -> Option<User> {
+    for bucket in &BUCKET {
+        let list = bucket.lock();
+        let found =
+            list.iter().find(|s| server.is_none_or(|id| s.server == id) && s.inner.lock().dirty() != 0);
+        let Some(found) = found else { continue };
+        let mut inner = found.inner.lock();
+        inner.users = inner.users.saturating_add(1);
+        inner.account();
+        drop(inner);
+        return Some(User(found.clone()));
+    }
+    None
+}
+
+/// Names each server with dirty pages, some perhaps twice; no lock is held meanwhile.
+pub(super) fn dirty_servers(mut visit: impl FnMut(usize)) {
+    for bucket in &BUCKET {
+        let mut at = 0usize;
+        loop {
+            let next = bucket.lock().get(at).map(|s| (s.server, s.inner.lock().dirty() != 0));
+            let Some((server, dirty)) = next else { break };
+            if dirty {
+                visit(server);
+            }
+            at = at.saturating_add(1);
+        }
+    }
+}
+
 /// May a file be cached? Its server says so by a version, and it is no directory and nothing special.
 pub fn cacheable(file: &File) -> bool {
     file.qid.kind == QTFILE && file.qid.vers != 0 && file.session.portal().is_some()
@@ -269,10 +305,40 @@ const BATCH: usize = 32;
 
 impl Inner {
     /// Tells the memory how many of its frames nobody is using.
-    fn account(&mut self) {
+    pub(super) fn account(&mut self) {
         let idle = if self.users == 0 { self.pages.frames() } else { 0 };
         frames::pooled((idle as isize).wrapping_sub(self.pooled as isize));
         self.pooled = idle;
+    }
+
+    /// Lets an event happen to a page, and tells the server's count of dirty pages.
+    pub(super) fn event(&mut self, page: u64, event: Event, frame: Frame) -> Option<(State, Frame)> {
+        let before = self.dirty();
+        let after = self.pages.event(page, event, frame);
+        let change = (self.dirty() as isize).wrapping_sub(before as isize);
+        if change != 0
+            && let Some(count) = self.count()
+        {
+            count.fetch_add(change as usize, Ordering::Relaxed);
+            counters::DIRTY.rise(change as u64);
+        }
+        after
+    }
+
+    /// Pages that the server does not have as they are here.
+    pub(super) fn dirty(&self) -> usize {
+        let states = [State::Dirty, State::Writing, State::WritingDirty];
+        states.iter().fold(0, |n, &s| n.saturating_add(self.pages.count(s)))
+    }
+
+    /// Where its server's dirty pages are counted.
+    fn count(&self) -> Option<&AtomicUsize> {
+        self.writer.as_ref()?.session.portal().map(|p| &p.dirty)
+    }
+
+    /// Has the server as many dirty pages as it may?
+    fn too_dirty(&self) -> bool {
+        self.count().is_some_and(|n| n.load(Ordering::Relaxed) >= most_dirty())
     }
 
     /// Wakes all who wait for a page.
@@ -283,13 +349,12 @@ impl Inner {
     }
 
     /// Takes a page out of every space, and tells whether one had it; the shootdown is the caller's.
-    fn unmap(&self, page: u64) -> bool {
+    pub(super) fn unmap(&self, page: u64) -> bool {
         let out = |m: &Map| m.address(page).is_some_and(|at| machine::unmap(m.root, at).is_some());
-        self.maps.iter().fold(false, |any, m| out(m) || any)
+        self.maps.iter().filter(|m| out(m)).count() != 0
     }
 
     /// Takes the right to write a page from every space; the shootdown is the caller's.
-    #[allow(dead_code)]
     pub(super) fn protect(&self, page: u64, frame: Frame) {
         for m in self.maps.iter().filter(|m| m.rights == Rights::Write) {
             if let Some(at) = m.address(page)
@@ -367,12 +432,17 @@ impl Segment {
         self.server == server && self.path == file.qid.path && self.who == *file.session.attached.lock()
     }
 
-    /// The file has been opened, with the version that it has now.
-    pub fn opened(&self, vers: u32, length: impl FnOnce() -> Result<u64>) -> Result<()> {
-        if self.inner.lock().vers == vers {
+    /// The file has been opened, with the version that it has now: if it is another, what is clean is old.
+    pub fn opened(&self, file: &File) -> Result<()> {
+        if self.inner.lock().vers == file.qid.vers {
             return Ok(());
         }
-        let length = length()?;
+        self.refresh(file)
+    }
+
+    /// The file may have changed altogether.
+    pub fn refresh(&self, file: &File) -> Result<()> {
+        let (vers, length) = super::pager::stat(file)?;
         let mut inner = self.inner.lock();
         inner.vers = vers;
         inner.length = length;
@@ -380,7 +450,7 @@ impl Segment {
         Ok(())
     }
 
-    /// The last but one to use it goes, or the last.
+    /// One who used it goes. The last closes the files, unless something is still to be written by them.
     fn leave(&self) {
         let mut inner = self.inner.lock();
         inner.users = inner.users.saturating_sub(1);
@@ -388,11 +458,14 @@ impl Segment {
             return;
         }
         inner.account();
-        let files = (inner.reader.take(), inner.writer.take());
+        let dirty = inner.dirty() != 0;
+        let files = (inner.reader.take(), if dirty { None } else { inner.writer.take() });
         let empty = inner.pages.frames() == 0;
         drop(inner);
         drop(files);
-        if empty {
+        if dirty {
+            super::laundry::wake();
+        } else if empty {
             self.retire();
         }
     }
@@ -441,6 +514,11 @@ impl Segment {
         Ok(())
     }
 
+    /// The server's identity.
+    pub(super) fn server(&self) -> usize {
+        self.server
+    }
+
     /// Its attachments in a space keep their pages from now on.
     pub(super) fn wire(&self, root: Root) {
         self.inner.lock().maps.iter_mut().filter(|m| m.root == root).for_each(|m| m.wired = true);
@@ -468,7 +546,10 @@ impl Segment {
             });
         }
         let state = if access == Access::Write {
-            inner.pages.event(page, Event::Write, frame).map_or(state, |n| n.0)
+            if state == State::Clean && !map.wired && inner.too_dirty() {
+                return Err(Miss::Dirty(this.clone()));
+            }
+            inner.event(page, Event::Write, frame).map_or(state, |n| n.0)
         } else {
             state
         };
@@ -496,9 +577,7 @@ impl Segment {
         Stats {
             users: inner.users,
             clean: count(State::Clean),
-            dirty: [State::Dirty, State::Writing, State::WritingDirty]
-                .iter()
-                .fold(0, |n, &s| n.saturating_add(count(s))),
+            dirty: inner.dirty(),
             reading: count(State::Reading).saturating_add(count(State::Stale)),
         }
     }
@@ -533,8 +612,20 @@ impl Inner {
     }
 }
 
+impl Drop for Segment {
+    /// What is dirty now is lost with its server, and nobody is left to be told.
+    fn drop(&mut self) {
+        let lost = self.inner.get_mut().dirty();
+        if lost != 0 {
+            let text: [&[u8]; 3] = [b"kernel: server died: lost what was written to ", &self.name, b"\n"];
+            text.iter().for_each(|part| part.iter().for_each(|&b| machine::debug(b)));
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        counters::DIRTY.sink(self.dirty() as u64);
         frames::pooled((self.pooled as isize).wrapping_neg());
     }
 }

@@ -13,6 +13,7 @@
 
 use super::dma;
 use super::frames::{self, Fresh};
+use super::laundry;
 use super::pager;
 use super::segment::{self, Map, Segment, User};
 use super::shootdown;
@@ -103,6 +104,8 @@ pub enum Miss {
     Fail(Fail),
     /// A page of a segment is to be brought.
     Page(Ref<Segment>, u64),
+    /// The segment's server has too many dirty pages.
+    Dirty(Ref<Segment>),
 }
 
 impl From<Fail> for Miss {
@@ -123,9 +126,14 @@ impl Miss {
         let done = match self {
             Miss::Fail(e) => Err(e),
             Miss::Page(segment, page) => pager::page_in(&segment, page, None),
+            Miss::Dirty(segment) => laundry::relieve(&segment),
         };
-        // With no lock held there may be more to evict than there was.
-        if done == Err(Error::NoMemory.into()) && segment::evict(1) > 0 { Ok(()) } else { done }
+        match done {
+            // With no lock held there may be more to evict than there was; or something will be, when it is written.
+            Err(Fail::Known(Error::NoMemory)) if segment::evict(1) > 0 => Ok(()),
+            Err(Fail::Known(Error::NoMemory)) => laundry::wait_for_memory(),
+            done => done,
+        }
     }
 }
 
@@ -541,7 +549,7 @@ impl Space {
             _ => match self.touch(addr, access, false) {
                 Ok(frame) => Ok(frame),
                 Err(Miss::Fail(e)) => Err(e),
-                Err(Miss::Page(..)) => Err(Error::BadAddress.into()),
+                Err(_) => Err(Error::BadAddress.into()),
             },
         }
     }
@@ -614,6 +622,25 @@ impl Space {
             state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
         }
         self.bring()
+    }
+
+    /// Writes what has been written to files in a range back to their servers.
+    pub fn flush(&self, addr: u64, len: u64) -> Result<()> {
+        let (start, end) = pages(addr, len)?;
+        let mut at = start;
+        loop {
+            let next = {
+                let state = self.state.lock();
+                let found = state
+                    .list
+                    .iter()
+                    .find(|a| a.end > at && a.start < end && a.rights == Rights::Write && a.file.is_some());
+                found.and_then(|a| Some((a.end, a.file.as_ref()?.0.again())))
+            };
+            let Some((next, user)) = next else { return Ok(()) };
+            pager::flush(user.segment())?;
+            at = next;
+        }
     }
 
     /// Is it wired?

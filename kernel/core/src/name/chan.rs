@@ -7,6 +7,8 @@ use super::dir::Listing;
 use super::file::File;
 use super::{Head, Path, Scope};
 use crate::base::{Ref, Spin};
+use crate::mem::pager;
+use crate::mem::segment::{self, User};
 use crate::msg::{Data, Msg, Reply, Result, UserBuf};
 use crate::session;
 use abi::error::Error;
@@ -22,6 +24,8 @@ pub struct Chan {
     pub path: Path,
     /// Requests that may be sent on it.
     pub rights: u16,
+    /// The file may have a segment, whose pages are then read and written instead.
+    cacheable: bool,
     /// Most bytes that its server moves at once; never 0.
     pub iounit: usize,
     /// Where the next read or write begins that names no offset.
@@ -59,8 +63,9 @@ impl Chan {
             0 => limit::IO,
             n => n.min(limit::IO),
         };
+        let cacheable = segment::cacheable(&file);
         let file = Ref::new(file)?;
-        Ref::new(Chan { file, path, rights: rights(mode), iounit, offset: Spin::new(0), listing })
+        Ref::new(Chan { cacheable, file, path, rights: rights(mode), iounit, offset: Spin::new(0), listing })
     }
 
     /// What an unassigned port leads to: a file of nobody's that may be asked anything.
@@ -90,16 +95,46 @@ impl Chan {
             return self.read_directory(scope, to, at);
         }
         let offset = at.unwrap_or_else(|| *self.offset.lock());
-        let n = self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?;
+        let n = match self.cacheable {
+            true => self.read_pages(to, offset)?,
+            false => self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?,
+        };
         if at.is_none() {
             self.advance(n);
         }
         Ok(n)
     }
 
-    /// Reads at an offset from the server itself, of a file that is no directory: the measured path.
+    /// The segment of the file, if there is one: then what it has here is the file.
+    #[inline]
+    fn segment(&self) -> Option<User> {
+        if self.cacheable { segment::find(&self.file) } else { None }
+    }
+
+    /// Reads a file that may have a segment: what is here of that, else from its server.
+    #[inline(never)]
+    fn read_pages(&self, to: UserBuf, offset: u64) -> Result<usize> {
+        let user = self.segment().filter(|_| self.may_read());
+        if let Some(user) = &user
+            && let Some(n) = pager::read(user.segment(), &self.file, to, offset)?
+        {
+            return Ok(n);
+        }
+        let n = self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?;
+        match user {
+            // It has grown.
+            Some(user) if n > 0 => user.segment().refresh(&self.file)?,
+            _ => {}
+        }
+        Ok(n)
+    }
+
+    /// Reads at an offset, of a file that is no directory: the measured path.
     #[inline(always)]
     pub fn read_at(&self, to: UserBuf, offset: u64) -> Result<usize> {
+        if self.cacheable {
+            return self.read_pages(to, offset);
+        }
         self.transfer_inline(op::TREAD, offset, Data::ToUser(to), to.len)
     }
 
@@ -146,6 +181,9 @@ impl Chan {
             let part = UserBuf { addr: from.addr.wrapping_add(u64::try_from(done).unwrap_or(0)), len: piece };
             match self.transfer(op::TWRITE, offset, Data::FromUser(part), piece) {
                 Ok(n) => {
+                    if let Some(user) = self.segment() {
+                        pager::written(user.segment(), UserBuf { len: n, ..part }, offset)?;
+                    }
                     done = done.saturating_add(n);
                     if at.is_none() {
                         self.advance(n);
@@ -195,16 +233,31 @@ impl Chan {
     /// Changes them.
     pub fn wstat(&self, record: &[u8]) -> Result<()> {
         let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
+        // A wstat that changes nothing asks that everything be written (stat(5)); any other may change the length.
+        let user = self.segment();
+        if let Some(u) = &user {
+            pager::flush(u.segment())?;
+        }
         let m = self.file.message(op::TWSTAT);
-        self.call(&mut Msg { body: record, count, ..m }).map(drop)
+        self.call(&mut Msg { body: record, count, ..m })?;
+        match user {
+            Some(u) => u.segment().refresh(&self.file),
+            None => Ok(()),
+        }
     }
 
     /// Closes it now, for its last holder.
     pub fn close(self) -> Result<()> {
-        match Ref::into_inner(self.file) {
+        // What programs have written to its pages goes first; if that fails the pages stay, and the file with them.
+        let flushed = match self.segment() {
+            Some(user) if self.may_write() => pager::flush(user.segment()),
+            _ => Ok(()),
+        };
+        let closed = match Ref::into_inner(self.file) {
             Some(file) => file.clunk(),
             None => Ok(()),
-        }
+        };
+        flushed.and(closed)
     }
 
     /// May it be written?

@@ -7,6 +7,7 @@ use super::dir::renamed;
 use super::file::File;
 use super::{Path, Place, Scope, Want, path, walk};
 use crate::base::{Bytes, Ref};
+use crate::mem::{pager, segment};
 use crate::msg::{Data, Fail, Result, UserBuf};
 use crate::session::Session;
 use crate::{machine, tree};
@@ -46,6 +47,11 @@ fn open_place(place: Place, mode: u8) -> Result<Ref<Chan>> {
         return Ok(chan);
     }
     let iounit = file.open(mode & !abi::file::OCEXEC)?;
+    if segment::cacheable(&file)
+        && let Some(user) = segment::find(&file)
+    {
+        user.segment().opened(&file)?;
+    }
     let union = union.filter(|h| h.union.len() > 1);
     Chan::new(file, path, mode, iounit, union)
 }
@@ -129,9 +135,13 @@ pub fn wstat(scope: &Scope, text: &[u8], record: &[u8]) -> Result<()> {
     if renames && place.union.is_some() {
         return Err(Error::MountPoint.into());
     }
-    let r = place.file.wstat(record);
+    // As in `Chan::wstat`.
+    let user = if segment::cacheable(&place.file) { segment::find(&place.file) } else { None };
+    let flushed = user.as_ref().map_or(Ok(()), |u| pager::flush(u.segment()));
+    let r = flushed.and_then(|()| place.file.wstat(record));
+    let refreshed = user.map_or(Ok(()), |u| u.segment().refresh(&place.file));
     let c = place.file.clunk();
-    r.and(c)
+    r.and(refreshed).and(c)
 }
 
 /// Removes a file.

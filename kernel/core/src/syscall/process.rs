@@ -180,7 +180,9 @@ pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     if end > ACTIVATIONS && addr < ACTIVATIONS.saturating_add(ACTIVATION_STRIDE.saturating_mul(PLACES)) {
         return Err(Error::BadArg.into());
     }
-    me.space()?.detach(addr, len).map(|()| 0)
+    let space = me.space()?;
+    space.flush(addr, len)?;
+    space.detach(addr, len).map(|()| 0)
 }
 
 pub(super) fn segbrk(me: &Thread, a: [u64; 6]) -> Result<u64> {

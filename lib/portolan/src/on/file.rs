@@ -103,6 +103,13 @@ impl File {
         check(sys::seek(self.0, offset as i64, 0))
     }
 
+    /// Has everything that was written to the file, by whatever way, brought to its server, whose word on it this is.
+    pub fn sync(&self) -> Result<()> {
+        let mut buf = [0; 64];
+        let n = super::fs::Stat::NOCHANGE.encode(&mut buf).map_err(|_| Known::BadStat)?;
+        check(sys::fwstat(self.0, &buf[..n]))
+    }
+
     /// Another descriptor of the same open file.
     pub fn duplicate(&self) -> Result<File> {
         check(sys::dup(self.0, -1)).map(File)

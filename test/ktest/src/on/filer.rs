@@ -15,7 +15,8 @@ use portolan::served::{self, Ctx, Mode, Opened, Queue, Server, Sink, Source};
 use portolan::{File, Mutex, Result, fs};
 
 /// Its files; the place in the list is the qid's path.
-const NAMES: &[&str] = &["/", "big", "short", "control", "gate", "fails", "store", "ctl", "prog", "vast"];
+const NAMES: &[&str] =
+    &["/", "big", "short", "control", "gate", "fails", "store", "ctl", "prog", "vast", "raw"];
 const SHORT: usize = 2;
 const CONTROL: usize = 3;
 const GATE: usize = 4;
@@ -24,6 +25,8 @@ const STORE: usize = 6;
 const CTL: usize = 7;
 const PROG: usize = 8;
 const VAST: usize = 9;
+/// What `store` has here, never cached.
+const RAW: usize = 10;
 
 /// Bytes of the files that have a pattern.
 pub(super) const BIG: usize = (1 << 20) + 777;
@@ -58,7 +61,7 @@ impl Filer {
 
     fn qid(&self, node: usize) -> Qid {
         let vers = match node {
-            CONTROL | CTL | 0 => 0,
+            CONTROL | CTL | RAW | 0 => 0,
             STORE => self.vers.load(Ordering::Relaxed),
             _ => 1,
         };
@@ -133,7 +136,7 @@ impl Server for Filer {
                 sink.part(&self.pattern, offset)
             }
             FAILS => Err(Known::Io.into()),
-            STORE => sink.part(&self.store.lock(), offset),
+            STORE | RAW => sink.part(&self.store.lock(), offset),
             SHORT => {
                 let at = usize::try_from(offset).unwrap_or(usize::MAX).min(BIG);
                 sink.bytes(&self.pattern[at..BIG.min(at + 1000)])
@@ -185,7 +188,7 @@ impl Server for Filer {
         out: &mut dyn FnMut(&Stat<'_>) -> served::Result<()>,
     ) -> served::Result<()> {
         let length = match *node {
-            STORE => self.store.lock().len(),
+            STORE | RAW => self.store.lock().len(),
             0 | CTL => 0,
             VAST => LEN,
             n => self.bytes(n).len(),

@@ -56,7 +56,7 @@ fn log(text: &str) {
 /// The kernel's counters that a test must leave as it found them.
 fn counters() -> Result<BTreeMap<String, u64>> {
     let text = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
-    let falls = ["switches", "readied", "busy", "evicted-text", "evicted-clean"];
+    let falls = ["switches", "readied", "busy", "evicted-text", "evicted-clean", "laundered"];
     Ok(text
         .lines()
         .filter_map(|l| l.split_once(' '))

@@ -29,6 +29,15 @@ pub(super) const TESTS: &[Test] = &[
     ("t63_segment_error_is_a_note", error),
     ("t63_segment_server_dies", server_dies),
     ("t65_segment_is_larger_than_memory", larger),
+    ("t66_written_pages_are_the_file", written),
+    ("t66_written_pages_are_seen_by_others", seen_by_others),
+    ("t66_write_requests_change_pages", requests),
+    ("t66_a_file_changes_elsewhere", elsewhere),
+    ("t67_what_is_refused_is_told_and_kept", refused),
+    ("t67_who_exits_leaves_his_pages_to_the_laundry", laundry),
+    ("t67_no_write_is_lost_while_others_are_written", while_writing),
+    ("t67_a_server_has_so_many_dirty_pages", limit),
+    ("t67_server_dies_with_dirty_pages", dies_dirty),
     ("t64_segment_of_a_server_is_wired", of_a_server),
     ("t64_exec_pages_its_text", exec),
 ];
@@ -421,6 +430,220 @@ fn larger() -> Result<()> {
         let after = super::counters()?;
         let (was, is) = (before["frames"], after["frames"]);
         check!(is - was < pages, "all of it is here: {was} frames, then {is}");
+        Ok(())
+    })
+}
+
+/// What the server has of `store`.
+fn raw(at: usize, len: usize) -> Result<vec::Vec<u8>> {
+    let mut b = vec![0; len];
+    let f = open("raw", OREAD)?;
+    let mut have = 0;
+    while have < len {
+        match f.read_at(&mut b[have..], (at + have) as u64)? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    b.truncate(have);
+    Ok(b)
+}
+
+fn written() -> Result<()> {
+    with(|_| {
+        let f = open("store", ORDWR)?;
+        let s = Segment::of_file(&f, Access::Write, 0, 300_000)?;
+        for at in [0, 4095, 100_000, 299_990] {
+            s.write(at, b"0123456789")?;
+            let mut b = [0; 10];
+            s.read(at, &mut b)?;
+            check!(&b == b"0123456789", "at {at} memory has {b:?}");
+            // A read of the file by whoever opens it is of the same pages.
+            check!(open("store", OREAD)?.read_at(&mut b, at as u64)? == 10, "a short read");
+            check!(&b == b"0123456789", "at {at} the file has {b:?}");
+        }
+        f.sync()?;
+        check!(raw(4090, 20)? == *b".....0123456789.....", "after sync the server has {:?}", raw(4090, 20)?);
+        s.write(200_000, b"later")?;
+        s.detach()?;
+        check!(raw(200_000, 5)? == *b"later", "detaching did not write");
+        check!(raw(299_990, 20)? == *b"0123456789", "the file is longer than it was");
+        check!(raw(0, 300_000)?.iter().filter(|&&b| b != b'.').count() == 45, "other bytes changed");
+        Ok(())
+    })
+}
+
+fn seen_by_others() -> Result<()> {
+    with(|_| {
+        let s = attach("store", Access::Write, 50_000)?;
+        s.write(20_000, b"before")?;
+        let pid = child(|| {
+            let mine = attach("store", Access::Write, 50_000)?;
+            let mut b = [0; 6];
+            mine.read(20_000, &mut b)?;
+            check!(&b == b"before", "a child sees {b:?}");
+            mine.write(20_000, b"after!")
+        })?;
+        let w = words(pid)?;
+        check!(w.is_empty(), "{w}");
+        let mut b = [0; 6];
+        s.read(20_000, &mut b)?;
+        check!(&b == b"after!", "its parent sees {b:?}");
+        s.detach()?;
+        check!(raw(20_000, 6)? == *b"after!", "the server does not");
+        Ok(())
+    })
+}
+
+fn requests() -> Result<()> {
+    with(|_| {
+        let f = open("store", ORDWR)?;
+        let s = Segment::of_file(&f, Access::Write, 0, 50_000)?;
+        let mut b = [0; 4];
+        s.read(10_000, &mut b)?;
+        // Of a clean page, and of one that has been written.
+        f.write_at(b"one!", 10_000)?;
+        s.read(10_000, &mut b)?;
+        check!(&b == b"one!", "a clean page has {b:?}");
+        s.write(20_000, b"mine")?;
+        f.write_at(b"two!", 20_004)?;
+        let mut b = [0; 8];
+        s.read(20_000, &mut b)?;
+        check!(&b == b"minetwo!", "a dirty page has {b:?}");
+        // The file grows.
+        f.write_at(b"end", 400_000)?;
+        let n = f.read_at(&mut b, 400_000)?;
+        check!(n == 3 && &b[..3] == b"end", "behind the old end are {n} bytes: {b:?}");
+        s.detach()?;
+        check!(raw(20_000, 8)? == *b"minetwo!", "the server has something else");
+        Ok(())
+    })
+}
+
+/// Close-to-open: who opens a file that has changed sees what it has now, and so do those who have it attached.
+fn elsewhere() -> Result<()> {
+    with(|_| {
+        let s = attach("store", Access::Read, 50_000)?;
+        let mut b = [0; 3];
+        s.read(30_000, &mut b)?;
+        check!(&b == b"...", "at first {b:?}");
+        filer::tell("/mnt", "change")?;
+        let f = open("store", OREAD)?;
+        check!(f.read_at(&mut b, 30_000)? == 3 && &b == b"***", "read after a change: {b:?}");
+        s.read(30_000, &mut b)?;
+        check!(&b == b"***", "attached after a change: {b:?}");
+        // Shorter: what is gone is no memory any more.
+        filer::tell("/mnt", "shorter")?;
+        let _ = open("store", OREAD)?;
+        // SAFETY: attached; the file has no such page now.
+        let w = touched(|| unsafe { _ = ((s.address() as usize + 40_000) as *const u8).read_volatile() })?;
+        check!(w.contains("fault read"), "{w}");
+        Ok(())
+    })
+}
+
+fn refused() -> Result<()> {
+    with(|_| {
+        let f = open("store", ORDWR)?;
+        let s = Segment::of_file(&f, Access::Write, 0, 50_000)?;
+        s.write(9000, b"precious")?;
+        filer::tell("/mnt", "refuse")?;
+        fails(f.sync(), Known::NoSpace)?;
+        // SAFETY: what it refers to is kept, since the call fails.
+        check!(unsafe { sys::segdetach(s.address(), 50_000) }.is_none(), "detaching said nothing");
+        check!(sys::close(f.into_fd()).is_none(), "closing said nothing");
+        let mut b = [0; 8];
+        s.read(9000, &mut b)?;
+        check!(&b == b"precious", "it is gone: {b:?}");
+        filer::tell("/mnt", "accept")?;
+        s.detach()?;
+        check!(raw(9000, 8)? == *b"precious", "it did not come through in the end");
+        Ok(())
+    })
+}
+
+fn laundry() -> Result<()> {
+    with(|_| {
+        let pid = child(|| {
+            let s = attach("store", Access::Write, 50_000)?;
+            s.write(12_000, b"left")?;
+            sys::exits(b"")
+        })?;
+        let w = words(pid)?;
+        check!(w.is_empty(), "{w}");
+        for _ in 0..100 {
+            if raw(12_000, 4)? == *b"left" {
+                return Ok(());
+            }
+            pause();
+        }
+        Err(Error::new("nobody wrote it"))
+    })
+}
+
+/// One counts in a page, another has it written all the time.
+fn while_writing() -> Result<()> {
+    with(|_| {
+        let f = open("store", ORDWR)?;
+        let pid = child(|| {
+            let s = attach("store", Access::Write, 2 * PAGE)?;
+            let begun = sys::clock(0);
+            let mut i = 0u32;
+            while sys::clock(0) - begun < 700_000_000 {
+                i += 1;
+                s.write(PAGE - 2, &i.to_le_bytes())?;
+                let mut b = [0; 4];
+                s.read(PAGE - 2, &mut b)?;
+                check!(u32::from_le_bytes(b) == i, "{b:?} instead of {i}");
+            }
+            s.detach()?;
+            Err(Error::new(&format!("{i}")))
+        })?;
+        let mut syncs = 0;
+        while fs::exists(format!("/proc/{pid}")) {
+            f.sync()?;
+            syncs += 1;
+        }
+        let w = words(pid)?;
+        let last = u32::from_le_bytes(raw(PAGE - 2, 4)?.try_into().unwrap_or_default());
+        check!(w == format!("{last}"), "the last written was {w}, the server has {last}");
+        check!(syncs > 2, "written {syncs} times meanwhile");
+        Ok(())
+    })
+}
+
+fn limit() -> Result<()> {
+    with(|_| {
+        let memory = String::from_utf8_lossy(&fs::read("#sys/memory")?).into_owned();
+        let all = memory.lines().find_map(|l| l.strip_suffix(" bytes")?.parse::<usize>().ok()).unwrap_or(0);
+        let most = all / PAGE / 8;
+        let len = (most + 500) * PAGE;
+        open("store", ORDWR)?.write_at(b"end", len as u64 - 3)?;
+        let s = attach("store", Access::Write, len)?;
+        for at in (0..len).step_by(PAGE) {
+            s.write(at + 8, &(at as u32).to_le_bytes())?;
+            if at % (64 * PAGE) == 0 {
+                let dirty = super::counters()?["dirty"] as usize;
+                check!(dirty <= most + 16, "{dirty} dirty pages of {most}");
+            }
+        }
+        s.detach()?;
+        for at in (0..len).step_by(7 * PAGE) {
+            check!(raw(at + 8, 4)? == (at as u32).to_le_bytes(), "page {} is wrong", at / PAGE);
+        }
+        Ok(())
+    })
+}
+
+fn dies_dirty() -> Result<()> {
+    with(|pid| {
+        let s = attach("store", Access::Write, 50_000)?;
+        s.write(0, b"lost")?;
+        imp::stop("filer", pid);
+        pause();
+        // SAFETY: what it refers to is kept, since the call fails.
+        let r = unsafe { sys::segdetach(s.address(), 50_000) };
+        check!(r.is_none() && Error::last().is(Known::Died), "detaching said nothing");
         Ok(())
     })
 }
