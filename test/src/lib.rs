@@ -26,6 +26,8 @@ mod host_con9_unix;
 mod host_harness;
 mod host_hostile;
 mod host_linux;
+mod host_loom;
+mod host_miri;
 mod host_pipeline;
 mod host_pjdfstest;
 mod host_ramfs_cost;
@@ -65,6 +67,8 @@ const SCENARIOS: &[Scenario] = &[
     short("host_harness", 60, host_harness::run),
     short("host_hostile", 600, host_hostile::run),
     short("host_linux", 600, host_linux::run),
+    long("host_loom", 600, host_loom::run),
+    long("host_miri", 1800, host_miri::run),
     short("host_pipeline", 120, host_pipeline::run),
     short("host_pjdfstest", 600, host_pjdfstest::run),
     short("host_ramfs_cost", 400, host_ramfs_cost::run),

@@ -21,6 +21,7 @@ pub mod mem;
 pub mod msg;
 pub mod name;
 pub mod proc;
+mod run;
 pub mod sched;
 pub mod session;
 pub mod syscall;

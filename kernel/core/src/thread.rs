@@ -19,6 +19,7 @@ use crate::machine::{self, Context, Frame, Root};
 use crate::mem::Space;
 use crate::msg::{Fail, Result};
 use crate::proc::Proc;
+pub(crate) use crate::run::{Run, State};
 use crate::sched::{self, ContextCell};
 use abi::error::Error;
 use abi::portal::Answer;
@@ -74,26 +75,6 @@ pub const NORMAL: u8 = 3;
 pub const SERVER: u8 = NORMAL;
 /// The reaper and other threads of the kernel.
 pub const KERNEL: u8 = 6;
-
-/// Where a thread is between running and waiting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum State {
-    /// On a CPU, or in a call.
-    Running,
-    /// On a run queue.
-    Ready,
-    /// In [`park`].
-    Parked,
-    /// It will not run again.
-    Dead,
-}
-
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) state: State,
-    /// An unpark that came before its park.
-    pub(crate) token: bool,
-}
 
 /// Where a call's answer is left for its caller. No lock: one writes, and then lets the reader go on.
 #[derive(Debug, Default)]
@@ -387,13 +368,8 @@ impl Thread {
     /// Lets a parked thread go on; one that is not parked will not stop at its next [`park`].
     pub fn unpark(this: &Ref<Thread>) {
         let mut run = this.run.lock();
-        match run.state {
-            State::Parked => {
-                run.state = State::Ready;
-                sched::enqueue(this.clone());
-            }
-            State::Running | State::Ready => run.token = true,
-            State::Dead => {}
+        if run.wake() {
+            sched::enqueue(this.clone());
         }
     }
 
@@ -471,12 +447,9 @@ impl Drop for Thread {
 /// time. It may also go on for no reason.
 pub fn park(until: u64) {
     let me = current();
-    {
-        let mut run = me.run.lock();
-        if core::mem::take(&mut run.token) {
-            return;
-        }
-        run.state = State::Parked;
+    let stops = me.run.lock().park();
+    if !stops {
+        return;
     }
     if until != u64::MAX {
         sched::set_alarm(current_ref(), until);

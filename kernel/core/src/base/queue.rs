@@ -303,10 +303,11 @@ mod tests {
     fn behaves_as_a_deque_under_random_operations() {
         let items: Vec<Ref<Item>> =
             (0..8).map(|value| Ref::new(Item { value, link: Link::new() }).unwrap()).collect();
+        const STEPS: u32 = if cfg!(miri) { 200 } else { 20_000 };
         let mut queues = [Queue::new(), Queue::new()];
         let mut model = [VecDeque::new(), VecDeque::new()];
         let mut seed = 1u64;
-        for _ in 0..20_000 {
+        for _ in 0..STEPS {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let r = (seed >> 33) as usize;
             let (which, i) = (r & 1, (r >> 1) & 7);

@@ -11,6 +11,7 @@ mod enter;
 mod leave;
 mod lend;
 mod payload;
+mod pool;
 mod portal;
 mod queue;
 pub(crate) mod reap;

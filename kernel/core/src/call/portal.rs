@@ -4,12 +4,13 @@
 //! was last used, whose caches know it. A caller that finds none anywhere waits, the most urgent first, and lends its
 //! priority to those who hold one.
 //!
-//! Locks: `free`, `waiters` and `all` are each taken alone, but that under `all` a chain's `call` may be.
+//! Locks: `all` is taken alone, but that under it a chain's `call` may be.
 
 use super::act::{Act, Orphan};
 use super::lend::Lent;
+use super::pool::{Pool, Waited};
 use super::queue::Buckets;
-use crate::base::{Bytes, List, Pile, Queue, Ref, Spin};
+use crate::base::{Bytes, List, Ref, Spin};
 use crate::counters;
 use crate::machine::{self, Entry, Rights};
 use crate::mem::Space;
@@ -17,9 +18,9 @@ use crate::mem::space::{Access, Use};
 use crate::msg::Result;
 use crate::proc::Proc;
 use crate::sched;
-use crate::thread::{self, Doing, SERVER, Stack, State, Thread, WAIT, Waiters};
+use crate::thread::{self, SERVER, Stack, State, Thread};
 use abi::error::Error;
-use abi::limit::{CALLS, CPUS, PAGE};
+use abi::limit::{CALLS, PAGE};
 use abi::portal::{
     ACTIVATION_STRIDE, ACTIVATIONS, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX, WANT_FLUSH,
     WINDOW_AT,
@@ -43,13 +44,10 @@ pub struct Portal {
     closed: AtomicBool,
     /// The name under which it stands in `#srv`, if it does.
     pub service: Spin<Bytes>,
-    free: [Spin<Pile<Thread, WAIT>>; CPUS],
+    pool: Pool,
     /// Every activation.
     all: Spin<List<Ref<Thread>>>,
     made: AtomicU32,
-    /// How many are on `waiters`, so that giving back is quick when none is.
-    waiting: AtomicU32,
-    waiters: Spin<Waiters>,
     /// Pages of its files that are newer here.
     pub(crate) dirty: AtomicUsize,
     /// Where callers are parked.
@@ -83,11 +81,9 @@ impl Portal {
             limits,
             closed: AtomicBool::new(false),
             service: Spin::new(Bytes::default()),
-            free: [const { Spin::new(Pile::new()) }; CPUS],
+            pool: Pool::new(),
             all: Spin::new(List::new()),
             made: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
-            waiters: Spin::new(Queue::new()),
             dirty: AtomicUsize::new(0),
             queues: Buckets::new(),
         })?;
@@ -115,19 +111,7 @@ impl Portal {
     /// A free activation of this CPU's list.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
-        self.here().lock_inline().pop()
-    }
-
-    #[inline(always)]
-    fn put(&self, x: Ref<Thread>) {
-        self.here().lock_inline().push(x);
-    }
-
-    #[inline(always)]
-    fn here(&self) -> &Spin<Pile<Thread, WAIT>> {
-        // The mask stands for a check of bounds: no machine starts more CPUs.
-        #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
-        &self.free[machine::cpu() & (CPUS - 1)]
+        self.pool.pop()
     }
 
     /// Gives an activation back, whose kernel stack nobody is on.
@@ -139,19 +123,11 @@ impl Portal {
     /// The same without a call, for the measured path.
     #[inline(always)]
     pub(crate) fn give_inline(&self, x: Ref<Thread>) {
-        self.put(x);
+        self.pool.put(x);
         if self.closed() {
             self.drain();
-        } else if self.waiting.load(Ordering::Relaxed) != 0 {
-            self.next_waiter();
-        }
-    }
-
-    #[cold]
-    fn next_waiter(&self) {
-        let next = self.waiters.lock().pop();
-        if let Some(t) = next {
-            Thread::unpark(&t);
+        } else if self.pool.has_waiters() {
+            self.pool.wake();
         }
     }
 
@@ -251,7 +227,7 @@ impl Portal {
             if this.closed() {
                 return Err(Error::Died.into());
             }
-            if let Some(x) = this.find() {
+            if let Some(x) = this.pool.find() {
                 return Ok(x);
             }
             match Portal::make(this) {
@@ -265,32 +241,14 @@ impl Portal {
         }
     }
 
-    /// A free activation of any CPU's list.
-    fn find(&self) -> Option<Ref<Thread>> {
-        self.free.iter().find_map(|list| list.lock().pop())
-    }
-
     fn wait_for_one(&self, me: &Thread) -> Result<()> {
-        let mine = me.priority();
-        self.lend_priority(mine);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.waiters.lock().insert_before(thread::current_ref(), |t| t.priority() < mine);
-        // One that was given back just before we could be seen.
-        let any = self.closed() || self.free.iter().any(|list| !list.lock().is_empty());
+        self.lend_priority(me.priority());
         let holds = me.act.is_some() || me.holds.load(Ordering::Relaxed);
         let until = if holds { machine::now().saturating_add(HOLDING_WAIT) } else { u64::MAX };
-        let waited = if any { Ok(()) } else { thread::wait(Doing::Pool, until) };
-        let still = self.waiters.lock().remove(me).is_some();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if waited.is_err() && !still {
-            // We were told of one and do not take it.
-            self.next_waiter();
+        match self.pool.wait(&thread::current_ref(), &self.closed, until)? {
+            Waited::Late => Err(Error::Deadlock.into()),
+            Waited::Look => Ok(()),
         }
-        waited?;
-        if still && !any && machine::now() >= until {
-            return Err(Error::Deadlock.into());
-        }
-        Ok(())
     }
 
     /// Raises all who hold an activation, and whoever they are in a call of.
@@ -323,17 +281,13 @@ impl Portal {
         self.drain();
         self.queues.wake_all();
         crate::mem::segment::server_died(self.id());
-        loop {
-            let t = self.waiters.lock().pop();
-            let Some(t) = t else { break };
-            Thread::unpark(&t);
-        }
+        while self.pool.wake() {}
     }
 
     /// Discards the free activations of a closed portal.
     #[cold]
     fn drain(&self) {
-        while let Some(x) = self.find() {
+        while let Some(x) = self.pool.find() {
             if let Some(act) = &x.act {
                 self.unplace(act.base);
             }
@@ -349,7 +303,7 @@ impl Portal {
     /// A free activation for a Tflush: one is kept beyond what callers may have.
     pub(crate) fn for_flush(this: &Ref<Portal>) -> Option<Ref<Thread>> {
         let most = this.limits.activations.saturating_add(1);
-        this.find().or_else(|| Portal::make_one(this, most).ok())
+        this.pool.find().or_else(|| Portal::make_one(this, most).ok())
     }
 
     /// The activation of a number.

@@ -1,0 +1,40 @@
+//! The portable crates under Miri, which finds undefined behaviour: the codec, the message layout, the server's engine, and
+//! what of the kernel needs no machine.
+
+use crate::ctx::{Ctx, Failure, Outcome, ensure};
+use std::process::Command;
+
+/// Packages, and the tests of each by the beginning of their names. What is left out takes hours there.
+const LANES: &[(&str, &[&str])] = &[
+    ("portolan-abi", &[""]),
+    ("portolan-ninep", &[""]),
+    ("portolan-serve", &[""]),
+    ("kernel-core", &["base::", "mem::elf", "mem::archive", "mem::shootdown", "run::", "tree::text"]),
+];
+
+/// The scenario.
+pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
+    let has = Command::new("cargo").args(["+nightly", "miri", "--version"]).output();
+    if !has.is_ok_and(|o| o.status.success()) {
+        let add = ["component", "add", "miri", "rust-src", "--toolchain", "nightly"];
+        ctx.run(Command::new("rustup").args(add)).map_err(|e| match e {
+            Failure::Cause(why) => Failure::NotHere(format!("needs Miri, of a nightly compiler: {why}")),
+            other => other,
+        })?;
+    }
+    let mut passed = 0;
+    for (package, tests) in LANES {
+        let mut miri = Command::new("cargo");
+        miri.args(["+nightly", "miri", "test", "--quiet", "--lib", "-p", package, "--"]).args(*tests);
+        // Some tests ask for the time; none needs the host otherwise.
+        miri.env("MIRIFLAGS", "-Zmiri-disable-isolation").current_dir(xtask::root());
+        miri.env("CARGO_TARGET_DIR", xtask::target().join("miri"));
+        let said = ctx.run(&mut miri)?;
+        let count =
+            said.lines().find_map(|l| l.strip_prefix("test result: ok. ")?.split(' ').next()?.parse().ok());
+        let count: u32 = count.unwrap_or(0);
+        ensure(count > 0, || format!("{package}: no test ran:\n{said}"))?;
+        passed += count;
+    }
+    Ok(format!("{passed} tests"))
+}
