@@ -60,43 +60,78 @@ const FUNCTIONS: usize = 256;
 /// The word whose second byte is the interrupt pin of a function, from 1.
 const PIN: u8 = 0x3c;
 
+/// Registers of a function that are not written: the command, which switches its memory on, and the base addresses.
+const COMMAND: u8 = 0x04;
+const BASES: core::ops::Range<u8> = 0x10..0x28;
+/// A base address's low bits, and those that say that its upper half is the next one.
+const FLAGS: u32 = 0xf;
+const WIDE: u32 = 0x4;
+
 /// The configuration space of bus 0.
-struct Bus(NonNull<u8>);
+///
+/// The transport asks for the size of a base address by writing ones to it, with the device's memory switched off. The
+/// firmware has placed the devices, and others may be at work (to QEMU's emulator a move of one device's memory
+/// while another CPU uses a second one's is a race that it loses): such writes stay here, and every size is said to be 1 MiB.
+struct Bus {
+    at: NonNull<u8>,
+    /// A bit for each base address that reads as its size now.
+    sizes: u8,
+}
 
 impl Bus {
     fn register(&self, f: DeviceFunction, offset: u8) -> *mut u32 {
         let function = usize::from(f.device) * 8 + usize::from(f.function);
-        self.0.as_ptr().wrapping_add(function * FUNCTION + usize::from(offset & !3)).cast()
+        self.at.as_ptr().wrapping_add(function * FUNCTION + usize::from(offset & !3)).cast()
+    }
+
+    fn get(&self, f: DeviceFunction, offset: u8) -> u32 {
+        // SAFETY: the registers of all functions of the bus are attached, and the word is aligned.
+        if f.bus == 0 { unsafe { self.register(f, offset).read_volatile() } } else { u32::MAX }
+    }
+
+    fn is_sized(&self, offset: u8) -> bool {
+        BASES.contains(&offset) && self.sizes & 1 << ((offset - BASES.start) / 4) != 0
     }
 }
 
 impl ConfigurationAccess for Bus {
     fn read_word(&self, f: DeviceFunction, offset: u8) -> u32 {
-        // SAFETY: the registers of all functions of the bus are attached, and the word is aligned.
-        if f.bus == 0 { unsafe { self.register(f, offset).read_volatile() } } else { u32::MAX }
+        let real = self.get(f, offset);
+        if !self.is_sized(offset) {
+            return real;
+        }
+        let below = offset.wrapping_sub(4);
+        let upper = self.is_sized(below) && self.get(f, below) & 6 == WIDE;
+        if upper { u32::MAX } else { 0xfff0_0000 | real & FLAGS }
     }
 
     fn write_word(&mut self, f: DeviceFunction, offset: u8, data: u32) {
-        if f.bus == 0 {
-            // SAFETY: as in `read_word`.
+        if BASES.contains(&offset) {
+            let bit = 1 << ((offset - BASES.start) / 4);
+            self.sizes = if data == u32::MAX { self.sizes | bit } else { self.sizes & !bit };
+            return;
+        }
+        let off = Command::from_bits_truncate(data as u16) & Command::MEMORY_SPACE == Command::empty();
+        if f.bus == 0 && !(offset == COMMAND && off) {
+            // SAFETY: as in `get`.
             unsafe { self.register(f, offset).write_volatile(data) }
         }
     }
 
     unsafe fn unsafe_clone(&self) -> Self {
-        Bus(self.0)
+        Bus { at: self.at, sizes: 0 }
     }
 }
 
 fn on_bus(kind: DeviceType) -> Result<Option<(SomeTransport<'static>, u32)>> {
     let Some(base) = acpi::ecam(&mut Attached::default()) else { return Ok(None) };
     let at = registers(base, FUNCTION * FUNCTIONS)?;
-    let mut root = PciRoot::new(Bus(at));
+    let mut root = PciRoot::new(Bus { at, sizes: 0 });
     let found = root.enumerate_bus(0).find(|(_, info)| virtio_device_type(info) == Some(kind));
     let Some((function, _)) = found else { return Ok(None) };
     root.set_command(function, Command::MEMORY_SPACE | Command::BUS_MASTER);
     let transport = PciTransport::new::<Machine, _>(&mut root, function).map_err(|e| Error::of("pci", e))?;
-    let pin = Bus(at).read_word(function, PIN) >> 8 & 0xff;
+    let pin = Bus { at, sizes: 0 }.get(function, PIN) >> 8 & 0xff;
     // QEMU's q35 has the four pins of the devices on its root bus in turn on the last four of 24 lines (its chip's
     // registers for devices 0 to 24 as they are after a reset); a PC's own table of this is a program, which nobody
     // here runs.
