@@ -327,16 +327,6 @@ impl Fid {
     pub(super) const fn link(&self) -> &'static Link {
         self.link
     }
-
-    /// Removes the file.
-    pub(super) fn remove(self) -> Result<()> {
-        let mut job = self.link.job()?;
-        let t = Tmsg::Tremove { fid: self.number };
-        // The number is free when the answer comes, whatever it says.
-        core::mem::forget(self);
-        job.send(&t)?;
-        job.wait().map(drop)
-    }
 }
 
 impl Drop for Fid {

@@ -21,6 +21,8 @@ const O_EXCL: u32 = 0o200;
 const O_TRUNC: u32 = 0o1000;
 const O_DIRECTORY: u32 = 0o20_0000;
 const O_NOFOLLOW: u32 = 0o40_0000;
+/// Tunlinkat's flag for a directory.
+const AT_REMOVEDIR: u32 = 0x200;
 /// What a Tsetattr changes.
 const SET_MODE: u32 = 1;
 const SET_SIZE: u32 = 8;
@@ -331,10 +333,12 @@ impl Server for Host {
     }
 
     fn remove(&self, _: &Ctx<'_>, node: &Node) -> Result<()> {
-        if node.file.parent.is_none() {
-            return Err(Error::Perm.into());
-        }
-        self.link.walk(&node.file.fid, None)?.remove()
+        // Not Tremove: on a read-only share QEMU refuses that without letting go of the fid.
+        let Some(dir) = &node.file.parent else { return Err(Error::Perm.into()) };
+        let name = copied(&node.file.name.lock())?;
+        let flags = if node.file.kind == Kind::Dir { AT_REMOVEDIR } else { 0 };
+        let t = Tmsg::Tunlinkat { dirfid: dir.fid.number(), name: name_of(&name)?, flags };
+        self.link.ask(&t, |r| matches!(r, Rmsg::Runlinkat {}).then_some(()))
     }
 
     fn stat(&self, _: &Ctx<'_>, node: &Node, out: &mut dyn FnMut(&Stat<'_>) -> Result<()>) -> Result<()> {
