@@ -44,6 +44,7 @@ mod s40_rc;
 mod s46_portal;
 mod s50_readme;
 mod s55_programs;
+mod s60_host;
 mod s70_supervise;
 mod s74_crash;
 
@@ -83,6 +84,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s46_portal", 120, s46_portal::run),
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),
+    short("s60_host", 600, s60_host::run),
     short("s70_supervise", 300, s70_supervise::run),
     short("s74_crash", 300, s74_crash::run),
 ];
