@@ -36,6 +36,18 @@ pub(crate) fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     text.split(|&b| b == b'/').filter(|e| !e.is_empty() && *e != b".")
 }
 
+/// Is this the text of a path already: short, absolute, of ASCII, with nothing to be cleaned? Others may be, too.
+fn is_plain(text: &[u8]) -> bool {
+    let mut last = 0;
+    for &b in text {
+        if !(b'!'..=b'~').contains(&b) || (last == b'/' && (b == b'/' || b == b'.')) {
+            return false;
+        }
+        last = b;
+    }
+    text.first() == Some(&b'/') && last != b'/' && text.len() <= limit::NAME
+}
+
 impl Path {
     /// The root of the namespace.
     pub fn root() -> Result<Path> {
@@ -52,6 +64,9 @@ impl Path {
     pub fn resolve(dot: &Path, text: &[u8]) -> Result<Path> {
         if text.len() > limit::PATH {
             return Err(Error::NameTooLong.into());
+        }
+        if is_plain(text) {
+            return Ok(Path { text: Bytes::new(text)?, root: 0 });
         }
         let (root, start, rest): (&[u8], &[u8], &[u8]) = if text.first() == Some(&b'#') {
             let end = text.iter().position(|&b| b == b'/').unwrap_or(text.len());

@@ -10,6 +10,7 @@ use super::{Head, Path, Scope};
 use crate::base::Ref;
 use crate::msg::{Data, Fail, Result};
 use crate::session;
+use crate::tree;
 use abi::error::Error;
 use abi::file::Qid;
 use abi::limit;
@@ -142,6 +143,16 @@ fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> 
     outcome
 }
 
+/// What is mounted on the first name of a path below the namespace's root, where most walks leave the root at once.
+fn first_mount(scope: &Scope, root: &Place, path: &Path, want: Want) -> Option<Ref<Head>> {
+    let mut names = elements(path.below());
+    let qid = tree::below_root(names.next()?)?;
+    if want == Want::Covered && names.next().is_none() {
+        return None;
+    }
+    scope.ns.find(&root.file.session, qid)
+}
+
 /// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
 pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
     let mut at = At::Root(root.clone());
@@ -150,6 +161,13 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
     }
     let mut file = None;
     let mut done = 0usize;
+    if let At::Root(place) = &at
+        && path.tree().is_none()
+        && let Some(head) = first_mount(scope, place, &path, want)
+    {
+        at = At::Mounted(scope.ns.live(head));
+        done = 1;
+    }
     let mut batch = Names { body: [0; NAMES], len: 0, count: 0 };
     loop {
         // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
