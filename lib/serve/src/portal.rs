@@ -1,7 +1,7 @@
 //! The front of a portal: words in, words out ([`Portal::call`]), as `abi::portal` lays them down.
 //!
 //! The runtime's entry hands over what the kernel brought and ends the call with the answer; on a host, tests do.
-//! Reads and writes take the short way; everything else is rare and goes through the codec's decoded form.
+//! Messages without names take the short way; the others go through the codec's decoded form.
 
 use crate::{At, Engine, Fail, Held, Result, Room, Server, Sink, Source, Table, Wake, Window};
 use abi::error::Error;
@@ -71,6 +71,14 @@ impl<S: Server> Portal<S> {
         let answer = match request.op() {
             op::TREAD => self.read(at, request, window, held),
             op::TWRITE => self.write(at, request, window),
+            op::TOPEN => self.engine.open(at, request.fid(), request.a()).map(|o| Answer {
+                head: Answer::make_head(op::TOPEN + 1, o.qid.kind, 0),
+                w1: o.qid.path,
+                w2: u64::from(o.qid.vers) | u64::from(o.iounit) << 32,
+                w3: 0,
+            }),
+            op::TCLUNK => self.engine.clunk(at, request.fid()).map(|()| plain(op::TCLUNK, 0)),
+            op::TSTAT => self.engine.stat(at, request.fid(), page).map(|len| plain(op::TSTAT, len as u32)),
             _ => self.rare(at, request, page),
         };
         answer.unwrap_or_else(|fail| failure(fail, page))
@@ -123,35 +131,32 @@ impl<S: Server> Portal<S> {
                 walked = engine.walk(at, fid, newfid, &wname)?;
                 Rmsg::Rwalk { wqid: Qids::new(walked.qids()).map_err(|_| Error::BadMessage)? }
             }
-            Tmsg::Topen { fid, mode } => {
-                let o = engine.open(at, fid, mode)?;
-                Rmsg::Ropen { qid: o.qid, iounit: o.iounit }
-            }
             Tmsg::Tcreate { fid, name, perm, mode } => {
                 let o = engine.create(at, fid, name.as_str(), perm, mode)?;
                 Rmsg::Rcreate { qid: o.qid, iounit: o.iounit }
-            }
-            Tmsg::Tclunk { fid } => {
-                engine.clunk(at, fid)?;
-                Rmsg::Rclunk {}
             }
             Tmsg::Tremove { fid } => {
                 engine.remove(at, fid)?;
                 Rmsg::Rremove {}
             }
-            Tmsg::Tstat { fid } => {
-                let len = engine.stat(at, fid, page)?;
-                let head = Answer::make_head(op::TSTAT + 1, 0, len as u32);
-                return Ok(Answer { head, ..Answer::default() });
-            }
             Tmsg::Twstat { fid, stat } => {
                 engine.wstat(at, fid, &stat)?;
                 Rmsg::Rwstat {}
             }
-            Tmsg::Tread { .. } | Tmsg::Twrite { .. } => return Err(Fail::Error(Error::BadMessage)),
+            // They took a shorter way, see `call`.
+            Tmsg::Tread { .. }
+            | Tmsg::Twrite { .. }
+            | Tmsg::Topen { .. }
+            | Tmsg::Tclunk { .. }
+            | Tmsg::Tstat { .. } => return Err(Fail::Error(Error::BadMessage)),
         };
         ninep::portal::answer(&r, page).map_err(|_| Fail::Error(Error::BadMessage))
     }
+}
+
+/// An answer that is a type and a length.
+fn plain(request: u8, len: u32) -> Answer {
+    Answer { head: Answer::make_head(request + 1, 0, len), ..Answer::default() }
 }
 
 #[cold]

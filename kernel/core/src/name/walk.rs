@@ -143,6 +143,13 @@ fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> 
     outcome
 }
 
+/// Leaves names behind that have been walked.
+fn pass<'p>(names: &mut impl Iterator<Item = &'p [u8]>, n: usize) {
+    if let Some(last) = n.checked_sub(1) {
+        names.nth(last);
+    }
+}
+
 /// What is mounted on the first name of a path below the namespace's root, where most walks leave the root at once.
 fn first_mount(scope: &Scope, root: &Place, path: &Path, want: Want) -> Option<Ref<Head>> {
     let mut names = elements(path.below());
@@ -153,42 +160,41 @@ fn first_mount(scope: &Scope, root: &Place, path: &Path, want: Want) -> Option<R
     scope.ns.find(&root.file.session, qid)
 }
 
-/// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
-pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
-    let mut at = At::Root(root.clone());
-    if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
-        at = At::Mounted(scope.ns.live(head));
-    }
+/// Walks the names of a path: the file, or none if the last of them leads to what `at` says then.
+fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<Option<File>> {
     let mut file = None;
-    let mut done = 0usize;
-    if let At::Root(place) = &at
+    let mut rest = elements(path.below());
+    if let At::Root(place) = &*at
         && path.tree().is_none()
-        && let Some(head) = first_mount(scope, place, &path, want)
+        && let Some(head) = first_mount(scope, place, path, want)
     {
-        at = At::Mounted(scope.ns.live(head));
-        done = 1;
+        *at = At::Mounted(scope.ns.live(head));
+        rest.next();
     }
     let mut batch = Names { body: [0; NAMES], len: 0, count: 0 };
     loop {
         // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
-        let more = batch.fill(elements(path.below()).skip(done));
+        let more = batch.fill(rest.clone());
         if batch.count == 0 {
             break;
         }
         let seen = more || want == Want::Seen;
         match match &file {
             Some(f) => step(scope, f, &batch, seen)?,
-            None => step_from(scope, &at, &batch, seen)?,
+            None => step_from(scope, at, &batch, seen)?,
         } {
             Step::All(f) => {
-                done = done.saturating_add(usize::from(batch.count));
+                pass(&mut rest, usize::from(batch.count));
                 if let Some(old) = file.replace(f) {
                     let _ = old.clunk();
                 }
+                if !more {
+                    break;
+                }
             }
             Step::Mount(n, head) => {
-                done = done.saturating_add(n);
-                at = At::Mounted(scope.ns.live(head));
+                pass(&mut rest, n);
+                *at = At::Mounted(scope.ns.live(head));
                 if let Some(old) = file.take() {
                     let _ = old.clunk();
                 }
@@ -197,6 +203,16 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
             Step::Short(_) => return Err(Error::NotExist.into()),
         }
     }
+    Ok(file)
+}
+
+/// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
+pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
+    let mut at = At::Root(root.clone());
+    if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
+        at = At::Mounted(scope.ns.live(head));
+    }
+    let file = follow(scope, &mut at, &path, want)?;
     if let Some(file) = file {
         return Ok(Place { file, path, union: None });
     }
