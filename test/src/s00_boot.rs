@@ -39,7 +39,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     Ok(format!("{} machines, {tests} self-tests", MACHINES.len()))
 }
 
-/// Builds the kernel: its path.
+/// Builds the kernel with its self-tests: its path.
 pub(crate) fn build(ctx: &Ctx) -> Result<PathBuf, Failure> {
     xtask::check::bare_metal_target()?;
     let target = "x86_64-unknown-none";
@@ -48,12 +48,14 @@ pub(crate) fn build(ctx: &Ctx) -> Result<PathBuf, Failure> {
         "--quiet",
         "-p",
         "kernel",
+        "--bin",
+        "selftest",
         "--profile",
         "kernel",
         "--target",
         target,
     ]))?;
-    Ok(xtask::target().join(target).join("kernel/kernel"))
+    Ok(xtask::target().join(target).join("kernel/selftest"))
 }
 
 /// Runs a machine to its end: QEMU's status and the kernel's log.

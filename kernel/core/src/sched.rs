@@ -85,6 +85,7 @@ struct Cpu {
     idling: AtomicBool,
 }
 
+/// All zeroes until [`start`], so that the image need not hold them.
 static ALL: [Cpu; CPUS] = [const {
     Cpu {
         current: AtomicPtr::new(ptr::null_mut()),
@@ -92,9 +93,9 @@ static ALL: [Cpu; CPUS] = [const {
         idle: AtomicPtr::new(ptr::null_mut()),
         ready: Spin::new(Ready { some: 0, queues: [const { Queue::new() }; PRIORITIES] }),
         timers: Spin::new(Queue::new()),
-        armed: AtomicU64::new(u64::MAX),
+        armed: AtomicU64::new(0),
         since: AtomicU64::new(0),
-        quantum: AtomicU64::new(u64::MAX),
+        quantum: AtomicU64::new(0),
         priority: AtomicU8::new(0),
         resched: AtomicBool::new(false),
         idling: AtomicBool::new(false),
@@ -210,6 +211,8 @@ pub(crate) fn start(number: usize) -> Result<()> {
     idle.held.store(ON_CPU | PINNED, Ordering::Relaxed);
     machine::set_kernel_stack(idle.stack.top());
     me.idle.store(Ref::into_raw(idle.clone()).cast_mut(), Ordering::Relaxed);
+    me.armed.store(u64::MAX, Ordering::Relaxed);
+    me.quantum.store(u64::MAX, Ordering::Relaxed);
     me.since.store(machine::now(), Ordering::Relaxed);
     me.current.store(Ref::into_raw(idle).cast_mut(), Ordering::Release);
     Ok(())

@@ -32,7 +32,7 @@ fn build() -> Command {
 /// Builds the kernel; returns its path.
 pub fn build_kernel() -> Done<PathBuf> {
     check::bare_metal_target()?;
-    run(build().args(["-p", "kernel", "--profile", "kernel", "--target", BARE]))?;
+    run(build().args(["-p", "kernel", "--bin", "kernel", "--profile", "kernel", "--target", BARE]))?;
     Ok(kernel())
 }
 

@@ -54,6 +54,33 @@ impl Raw {
         Ok(())
     }
 
+    /// Opens a gap for one element before the one at `at`, at the end if there are not so many: where it is.
+    #[inline(never)]
+    fn open(&mut self, at: usize, size: usize, align: usize) -> Result<*mut u8> {
+        self.reserve(1, size, align)?;
+        let at = at.min(self.len);
+        let after = self.len.wrapping_sub(at).wrapping_mul(size);
+        self.len = self.len.wrapping_add(1);
+        // SAFETY: there is room for one more than there were, and `at` is no more than that.
+        unsafe {
+            let gap = self.at.as_ptr().add(at.wrapping_mul(size));
+            ptr::copy(gap, gap.add(size), after);
+            Ok(gap)
+        }
+    }
+
+    /// Closes the gap that the element at `at` has left, which was taken out.
+    #[inline(never)]
+    fn close(&mut self, at: usize, size: usize) {
+        self.len = self.len.wrapping_sub(1);
+        let after = self.len.wrapping_sub(at).wrapping_mul(size);
+        // SAFETY: `at` was below the length, so `after` bytes of other elements are behind it.
+        unsafe {
+            let gap = self.at.as_ptr().add(at.wrapping_mul(size));
+            ptr::copy(gap.add(size), gap, after);
+        }
+    }
+
     /// Gives the memory back; the elements are gone already.
     #[inline(never)]
     fn free(&mut self, size: usize, align: usize) {
@@ -89,16 +116,9 @@ impl<T> List<T> {
 
     /// Adds before the element at `at`; at the end if there are not so many.
     pub fn insert(&mut self, at: usize, value: T) -> Result<()> {
-        self.reserve(1)?;
-        let len = self.raw.len;
-        let at = at.min(len);
-        // SAFETY: there is room for `len` + 1 elements, and `at` is no larger than `len`.
-        unsafe {
-            let to = self.at().add(at);
-            ptr::copy(to, to.add(1), len.wrapping_sub(at));
-            to.write(value);
-        }
-        self.raw.len = len.wrapping_add(1);
+        let gap = self.raw.open(at, size_of::<T>(), align_of::<T>())?;
+        // SAFETY: the gap is large and aligned enough for an element, and holds none.
+        unsafe { gap.cast::<T>().write(value) };
         Ok(())
     }
 
@@ -109,15 +129,11 @@ impl<T> List<T> {
 
     /// Takes one out, keeping the order of the others.
     pub fn remove(&mut self, at: usize) -> Option<T> {
-        let after = self.raw.len.checked_sub(1)?.checked_sub(at)?;
-        self.raw.len = self.raw.len.wrapping_sub(1);
-        // SAFETY: `at` is below the length, so there is an element, and `after` of them follow.
-        unsafe {
-            let from = self.at().add(at);
-            let value = from.read();
-            ptr::copy(from.add(1), from, after);
-            Some(value)
-        }
+        let it: *const T = self.get(at)?;
+        // SAFETY: it is there, and is counted no more from now on.
+        let value = unsafe { it.read() };
+        self.raw.close(at, size_of::<T>());
+        Some(value)
     }
 
     /// Takes one out and puts the last in its place.

@@ -238,7 +238,9 @@ extern "C" fn first_cpu(info: u32) -> ! {
         ((end - start) / 1024).into(),
         " KiB".into(),
     ]);
-    if let Some(what) = word("selftest") {
+    if crate::TESTS
+        && let Some(what) = word("selftest")
+    {
         selftest::run(what);
     }
     smp::go();
