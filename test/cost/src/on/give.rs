@@ -80,6 +80,8 @@ fn row(meter: &Meter, name: &str, len: u64, skew: u64) -> Result<()> {
                 some(unsafe { sys::give(near.fd(), AT, len as usize, -1) })?;
                 right(near.read(&mut byte)? == 1, "no word from the other")
             })?;
+            // Only now does the other sum: on one CPU it would be charged to the hand-over.
+            near.write_all(b"g")?;
             let mut got = [0; 8];
             near.read_full(&mut got)?;
             right(u64::from_le_bytes(got) == want, "another sum")?;
@@ -104,6 +106,7 @@ fn other(from: &File, len: u64, skew: u64) -> Result<()> {
     loop {
         take(from, at, len)?;
         from.write_all(b"x")?;
+        from.read(&mut [0])?;
         from.write_all(&sum(at, len).to_le_bytes())?;
         // SAFETY: nothing refers to the segment.
         some(unsafe { sys::give(from.fd(), at, len as usize, -1) })?;
