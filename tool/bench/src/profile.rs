@@ -64,7 +64,7 @@ fn record(kernel: &Path, name: &str, log: &Path) -> Done<String> {
         icount: true,
         timeout: Some(Duration::from_secs(180)),
         words: vec!["script".into()],
-        qemu: ["-singlestep", "-d", "nochain", "-D", &path(log), "-monitor"]
+        qemu: ["-d", "nochain", "-D", &path(log), "-monitor"]
             .map(String::from)
             .into_iter()
             .chain([format!("unix:{},server=on,wait=off", path(&monitor))])
@@ -95,7 +95,7 @@ struct Watch {
 impl Watch {
     fn look(&self) -> std::io::Result<()> {
         let mut monitor = UnixStream::connect(&self.monitor)?;
-        monitor.write_all(b"log exec,nochain\n")?;
+        monitor.write_all(b"singlestep on\nlog exec,nochain\n")?;
         let begun = Instant::now();
         let length = || std::fs::metadata(&self.log).map_or(0, |m| m.len());
         while begun.elapsed() < LOOKING && length() < ENOUGH {
