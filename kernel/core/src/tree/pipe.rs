@@ -22,6 +22,22 @@ const PARCELS: usize = 4;
 /// A copy in or out goes through so many bytes on the kernel's stack.
 const PIECE: usize = 512;
 
+/// As little is zeroed for one as it needs.
+const SHORT: usize = 16;
+
+/// The buffer for a transfer of a length, in one of two variables.
+macro_rules! buffer {
+    ($len:expr, $short:ident, $long:ident) => {
+        if $len <= SHORT {
+            $short = [0; SHORT];
+            &mut $short[..]
+        } else {
+            $long = [0; PIECE];
+            &mut $long[..]
+        }
+    };
+}
+
 /// One direction. Its lock is never held across a copy from or to a program.
 struct Way {
     buffer: Bytes,
@@ -241,16 +257,24 @@ impl Tree for Pipes {
         let pipe = find(file)?;
         let way = ways(&pipe, file).0;
         let asked = usize::try_from(m.count).unwrap_or(0);
+        if asked == 0 {
+            return Ok(Reply::default());
+        }
+        let (mut short, mut long);
+        let buf = buffer!(asked, short, long);
         let mut done = 0usize;
         loop {
-            let parcel = way.lock().parcels.remove(0);
-            if let Some(parcel) = parcel {
-                return read_parcel(way, parcel, m);
-            }
-            let mut buf = [0; PIECE];
-            let room = asked.saturating_sub(done).min(PIECE);
+            let room = asked.saturating_sub(done).min(buf.len());
             let (n, over) = {
                 let mut w = way.lock();
+                // What has been read before it is an answer of its own.
+                if done == 0
+                    && !w.parcels.is_empty()
+                    && let Some(parcel) = w.parcels.remove(0)
+                {
+                    drop(w);
+                    return read_parcel(way, parcel, m);
+                }
                 let n = w.get(buf.get_mut(..room).unwrap_or(&mut []));
                 if n > 0 {
                     wake(&mut w.writers);
@@ -277,9 +301,10 @@ impl Tree for Pipes {
             return give(way, m);
         }
         let mut done = 0usize;
+        let (mut short, mut long);
+        let buf = buffer!(m.count as usize, short, long);
         loop {
-            let mut buf = [0; PIECE];
-            let n = take(&m.data, done, &mut buf)?;
+            let n = if done < m.count as usize { take(&m.data, done, buf)? } else { 0 };
             if n == 0 {
                 return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
             }
