@@ -24,6 +24,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t38_mail_ends_with_its_reader", deaths),
     ("t38_mail_senders_may_be_killed", killed_senders),
     ("t38_mail_by_a_portal_looks_the_same", portal),
+    ("t38_mail_of_many_who_are_killed", crowd),
 ];
 
 /// A child that runs this and ends; its failure is its status.
@@ -442,4 +443,45 @@ fn portal() -> Result<()> {
     ctl.write_all(b"kill")?;
     process::wait_for(server)?;
     fails(f.write_all(b"late"), Known::Died)
+}
+
+/// Many ask one reader at once, some with pages; some are interrupted all the time, some are killed. Whoever is left gets
+/// its own answers.
+fn crowd() -> Result<()> {
+    let reader = echo()?;
+    let client = |kind: usize| {
+        move || {
+            note::handle(ring)?;
+            let f = mail::to(reader)?;
+            for i in 0..60u32 {
+                if kind == 1 {
+                    let _ = sys::alarm(300_000);
+                }
+                let question = format!("{} {i}", process::id());
+                // What was interrupted is asked again, by a new file that knows nothing of the first.
+                let f = if kind == 1 { &mail::to(reader)? } else { &f };
+                match ask(f, question.as_bytes()) {
+                    Err(e) if e.is(Known::Interrupted) && kind == 1 => {}
+                    other => other?,
+                }
+            }
+            Ok(())
+        }
+    };
+    let mut victims = vec![];
+    let mut left = vec![];
+    for kind in [0, 1, 2, 0, 1, 2] {
+        let pid = child(client(kind))?;
+        if kind == 2 { victims.push(pid) } else { left.push(pid) }
+    }
+    pause(20)?;
+    for pid in victims {
+        // It may be done already.
+        let _ = fs::write(format!("/proc/{pid}/ctl"), "kill");
+    }
+    for _ in 0..6 {
+        let e = process::wait()?;
+        check!(e.status.is_empty() || !left.contains(&e.pid), "{} of {}", e.status, e.pid);
+    }
+    end(reader)
 }
