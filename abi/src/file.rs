@@ -78,6 +78,8 @@ pub const MBEFORE: u32 = 1;
 pub const MAFTER: u32 = 2;
 /// bind(2), mount(2): files may be created in this element.
 pub const MCREATE: u32 = 4;
+/// bind(2), mount(2): what appears there, and all below it, can't be changed by this way.
+pub const MRDONLY: u32 = 8;
 /// mount(2): the file's contents may be cached.
 pub const MCACHE: u32 = 16;
 

@@ -1,7 +1,7 @@
 //! bind, mount, unmount and ns: the namespace.
 
 use super::{Given, Text};
-use portolan::abi::file::{MAFTER, MBEFORE, MCREATE, MREPL, ORDWR};
+use portolan::abi::file::{MAFTER, MBEFORE, MCREATE, MRDONLY, MREPL, ORDWR};
 use portolan::alloc::format;
 use portolan::{Error, File, Result, STDOUT, fs, process};
 
@@ -13,7 +13,8 @@ fn flags(g: &Given) -> u32 {
     } else {
         MREPL
     };
-    order | if g.has(b'c') { MCREATE } else { 0 }
+    let create = if g.has(b'c') { MCREATE } else { 0 };
+    order | create | if g.has(b'r') { MRDONLY } else { 0 }
 }
 
 pub(super) fn bind(g: &mut Given) -> Result<()> {

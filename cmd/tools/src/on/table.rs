@@ -32,9 +32,10 @@ pub(super) const COMMANDS: &[Command] = commands![
 "basename", "as:", "NAME [SUFFIX] | -a [-s SUFFIX] NAME ...", "the last element of a path
   -a         of every operand
   -s SUFFIX  without this ending; implies -a" => system::basename;
-"bind", "abc", "[-abc] NEW OLD", "make NEW appear at OLD
+"bind", "abcr", "[-abcr] NEW OLD", "make NEW appear at OLD
   -a, -b  behind, before what is at OLD, instead of in its place
-  -c      files may be created there" => names::bind;
+  -c      files may be created there
+  -r      nothing may be changed there" => names::bind;
 "cat", "nbEsTvAu", "[-AbEnsTv] [FILE ...]", "write files to the standard output
   -n, -b  number all lines, those that are not empty
   -s      of several empty lines show one
@@ -113,7 +114,7 @@ pub(super) const COMMANDS: &[Command] = commands![
 "more", "", "[FILE ...]", "show text by the screen
   space, b   a screen on, back; return, k a line; g, G to the ends
   /TEXT, n   find, again; q leave" => more::more;
-"mount", "abc", "[-abc] SERVER OLD [TREE]", "put the root of a server's TREE at OLD
+"mount", "abcr", "[-abcr] SERVER OLD [TREE]", "put the root of a server's TREE at OLD
   -a, -b  behind, before what is at OLD, instead of in its place
   -c      files may be created there" => names::mount;
 "mv", "fnvt:", "[-fnv] FROM ... TO", "rename or move files

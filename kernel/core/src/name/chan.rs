@@ -232,6 +232,7 @@ impl Chan {
 
     /// Changes them.
     pub fn wstat(&self, record: &[u8]) -> Result<()> {
+        self.file.may_change()?;
         let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
         // A wstat that changes nothing asks that everything be written (stat(5)); any other may change the length.
         let user = self.segment();

@@ -23,6 +23,8 @@ pub struct File {
     pub qid: Qid,
     /// The mode of the open, with [`WAS_OPEN`].
     opened: u8,
+    /// It was found by a way that changes nothing (`MRDONLY`), and so is all that is found from it.
+    pub read_only: bool,
 }
 
 /// A string as it stands in a message page, appended to `to`.
@@ -80,18 +82,18 @@ impl File {
 
     /// A file of a tree of the kernel, not open.
     pub fn tree(session: Ref<Session>, qid: Qid) -> File {
-        File { session, fid: 0, qid, opened: 0 }
+        File { session, fid: 0, qid, opened: 0, read_only: false }
     }
 
     /// A file of a tree of the kernel that the tree itself has opened.
     pub fn opened_tree(session: Ref<Session>, qid: Qid, mode: u8) -> File {
-        File { session, fid: 0, qid, opened: mode | WAS_OPEN }
+        File { session, fid: 0, qid, opened: mode | WAS_OPEN, read_only: false }
     }
 
     /// A number for a file to come.
     pub(super) fn reserve(session: &Ref<Session>) -> Result<File> {
         let fid = if session.is_tree() { 0 } else { session.take_fid()? };
-        Ok(File { session: session.clone(), fid, qid: Qid::default(), opened: 0 })
+        Ok(File { session: session.clone(), fid, qid: Qid::default(), opened: 0, read_only: false })
     }
 
     /// Takes the answer of the request that was to give a reserved number its file.
@@ -149,6 +151,7 @@ impl File {
         m.fid2 = new.fid;
         let reply = session::call(&self.session, &mut m);
         new.qid = self.qid;
+        new.read_only = self.read_only;
         match reply {
             Ok(_) => Ok(new),
             Err(e) => {
@@ -156,6 +159,11 @@ impl File {
                 Err(e)
             }
         }
+    }
+
+    /// May it be changed by the way that it was found?
+    pub fn may_change(&self) -> Result<()> {
+        if self.read_only { Err(Error::ReadOnly.into()) } else { Ok(()) }
     }
 
     /// Opens it: the iounit.
@@ -170,6 +178,7 @@ impl File {
 
     /// Creates a file in this directory; from then on this is the new file, and open: the iounit.
     pub fn create(&mut self, name: &[u8], perm: u32, mode: u8) -> Result<u32> {
+        self.may_change()?;
         let mut body = [0u8; abi::limit::NAME + 2];
         let len = body_string(&mut body, 0, name)?;
         let mut m = self.message(op::TCREATE);
@@ -190,6 +199,7 @@ impl File {
 
     /// Changes attributes to those of a stat record.
     pub fn wstat(&self, record: &[u8]) -> Result<()> {
+        self.may_change()?;
         let m = self.message(op::TWSTAT);
         let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
         session::call(&self.session, &mut Msg { body: record, count, ..m }).map(drop)
@@ -197,6 +207,7 @@ impl File {
 
     /// Removes it; the fid is gone whether or not that worked (remove(5)).
     pub fn remove(mut self) -> Result<()> {
+        self.may_change()?;
         self.end(op::TREMOVE)
     }
 

@@ -9,7 +9,7 @@ use crate::base::{List, Ref, Spin, Text};
 use crate::msg::Result;
 use crate::session::Session;
 use abi::error::Error;
-use abi::file::{MAFTER, MBEFORE, MCREATE, Qid};
+use abi::file::{MAFTER, MBEFORE, MCREATE, MRDONLY, Qid};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// An element of a union.
@@ -110,7 +110,8 @@ impl Ns {
             let is_root = file.qid.path == session.root.load(Ordering::Relaxed);
             let Some(gone) = session.portal().filter(|p| p.closed() && is_root) else { continue };
             let Some(portal) = crate::tree::successor(gone) else { continue };
-            let file = File::attach_again(session, &portal)?;
+            let mut file = File::attach_again(session, &portal)?;
+            file.read_only = was.file.read_only;
             m.place = Ref::new(Place { file, path: was.path.copy()?, union: None })?;
             if Ref::same(&m.with, &was) {
                 m.with = m.place.clone();
@@ -253,17 +254,27 @@ static NUMBER: AtomicU64 = AtomicU64::new(1);
 /// The elements that a mount of `new` adds: of a union all, in its order.
 fn added(new: &Ref<Place>, flags: u32) -> Result<List<Mount>> {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mount = |place: &Ref<Place>, flags| Mount { place: place.clone(), flags, with: new.clone(), number };
+    let mount = |place: &Ref<Place>, flags| {
+        let place = if flags & MRDONLY == 0 { place.clone() } else { read_only(place)? };
+        Ok::<_, crate::msg::Fail>(Mount { place, flags, with: new.clone(), number })
+    };
     let mut list = List::new();
     match &new.union {
         Some(head) if head.union.len() > 1 => {
             for m in head.union.iter() {
-                list.push(mount(&m.place, flags & !MCREATE))?;
+                list.push(mount(&m.place, flags & !MCREATE)?)?;
             }
         }
-        _ => list.push(mount(new, flags))?,
+        _ => list.push(mount(new, flags)?)?,
     }
     Ok(list)
+}
+
+/// The same place, by a way that changes nothing.
+fn read_only(place: &Place) -> Result<Ref<Place>> {
+    let mut file = place.file.copy()?;
+    file.read_only = true;
+    Ref::new(Place { file, path: place.path.copy()?, union: None })
 }
 
 /// What is on a file after `added` has been mounted in this order.
@@ -293,9 +304,11 @@ impl Drop for Ns {
     }
 }
 
-/// The option of bind(1) for an element of a union, and a space; nothing for none.
-pub fn ns_option(order: &[u8], creates: bool, t: &mut Text) {
-    if creates || !order.is_empty() {
-        t.put(if order.is_empty() { b"-" } else { order }).put(if creates { b"c " } else { b" " });
+/// The options of bind(1) for an element of a union, and a space; nothing for none.
+pub fn ns_option(order: &[u8], flags: u32, t: &mut Text) {
+    let create: &[u8] = if flags & MCREATE != 0 { b"c" } else { b"" };
+    let read: &[u8] = if flags & MRDONLY != 0 { b"r" } else { b"" };
+    if !(order.is_empty() && create.is_empty() && read.is_empty()) {
+        t.put(b"-").put(order).put(create).put(read).put(b" ");
     }
 }

@@ -12,7 +12,7 @@ use crate::msg::{Data, Fail, Result, UserBuf};
 use crate::session::Session;
 use crate::{machine, tree};
 use abi::error::Error;
-use abi::file::{MAFTER, MBEFORE, MCACHE, MCREATE, OEXCL, OTRUNC, OWRITE};
+use abi::file::{MAFTER, MBEFORE, MCACHE, MCREATE, MRDONLY, OEXCL, ORCLOSE, ORDWR, OTRUNC, OWRITE};
 use abi::limit;
 use abi::portal::NOFID;
 
@@ -20,8 +20,17 @@ use abi::portal::NOFID;
 fn root_of(scope: &Scope, path: &Path) -> Result<Ref<Place>> {
     match path.tree() {
         None => tree::root(),
-        Some(name) => tree::attach(name, scope.trees),
+        Some(name) => tree::attach(name, scope.trees).inspect_err(|_| tell_root(scope, path)),
     }
+}
+
+/// The server of the namespace's root is asked for a kernel's tree that may not be named, in vain: so a sandbox hears of
+/// the try.
+#[cold]
+fn tell_root(scope: &Scope, path: &Path) {
+    let _ = Bytes::joined(&[b"/", path.text()])
+        .and_then(|text| Path::resolve(&scope.dot.path, &text))
+        .and_then(|path| walk(scope, &tree::root()?, path, Want::Covered));
 }
 
 /// The place that a path names.
@@ -42,6 +51,9 @@ fn open_place(place: Place, mode: u8) -> Result<Ref<Chan>> {
     let Place { mut file, path, union } = place;
     if file.qid.is_dir() && mode & (3 | OTRUNC) != abi::file::OREAD && mode & 3 != abi::file::OEXEC {
         return Err(Error::IsDir.into());
+    }
+    if matches!(mode & 3, OWRITE | ORDWR) || mode & (OTRUNC | ORCLOSE) != 0 {
+        file.may_change()?;
     }
     if let Some(chan) = tree::instead(&file, mode)? {
         return Ok(chan);
@@ -163,7 +175,7 @@ pub fn chdir(scope: &Scope, text: &[u8]) -> Result<Ref<Place>> {
 }
 
 fn check_flags(flags: u32) -> Result<()> {
-    if flags & !(MBEFORE | MAFTER | MCREATE | MCACHE) != 0 {
+    if flags & !(MBEFORE | MAFTER | MCREATE | MCACHE | MRDONLY) != 0 {
         return Err(Error::BadArg.into());
     }
     Ok(())
@@ -209,11 +221,12 @@ pub fn mount(
         return Err(Error::NameTooLong.into());
     }
     let on = Ref::new(find(scope, old, Want::Covered)?)?;
-    let file = match auth {
+    let mut file = match auth {
         None => attach(server, NOFID, user, aname)?,
         // An authentication file belongs to the session that is still to be attached.
         Some(a) => File::attach(a.file.session.clone(), a.file.fid(), user, aname)?,
     };
+    file.read_only = flags & MRDONLY != 0;
     let path = Path::resolve(&on.path, b"")?;
     let root = Ref::new(Place { file, path, union: None })?;
     scope.ns.mount(&on, &root, flags)
@@ -224,7 +237,7 @@ pub fn fauth(server: &Chan, user: &[u8], aname: &[u8]) -> Result<Ref<Chan>> {
     core::str::from_utf8(aname).map_err(|_| Error::BadName)?;
     let new = session_with(server)?;
     let file = File::auth(new, user, aname)?;
-    Chan::new(file, Path::root()?, abi::file::ORDWR, 0, None)
+    Chan::new(file, Path::root()?, ORDWR, 0, None)
 }
 
 /// Takes `new`, or with none everything, off `old`.

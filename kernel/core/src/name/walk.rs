@@ -84,6 +84,7 @@ enum Step {
 /// Walks names from a file and looks for mounts on the way; the last name's only if `last` says so.
 fn step(scope: &Scope, from: &File, names: &Names, last: bool) -> Result<Step> {
     let mut new = File::reserve(&from.session)?;
+    new.read_only = from.read_only;
     let mut qids = [Qid::default(); limit::WALK];
     let mut m = from.message(op::TWALK);
     m.a = names.count;
@@ -160,9 +161,11 @@ fn first_mount(scope: &Scope, root: &Place, path: &Path, want: Want) -> Option<R
     scope.ns.find(&root.file.session, qid)
 }
 
-/// Walks the names of a path: the file, or none if the last of them leads to what `at` says then.
-fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<Option<File>> {
-    let mut file = None;
+/// Walks the names of a path: the file, or none if the last of them leads to what `at` says then; and whether a mount on
+/// the way was one through which nothing can be changed, nor beyond it.
+fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<(Option<File>, bool)> {
+    let mut file: Option<File> = None;
+    let mut read_only = false;
     let mut rest = elements(path.below());
     if let At::Root(place) = &*at
         && path.tree().is_none()
@@ -194,6 +197,11 @@ fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<Option<
             }
             Step::Mount(n, head) => {
                 pass(&mut rest, n);
+                read_only |= match (&file, &*at) {
+                    (Some(f), _) => f.read_only,
+                    (None, At::Mounted(h)) => h.union.iter().any(|m| m.place.file.read_only),
+                    (None, At::Root(p)) => p.file.read_only,
+                };
                 *at = At::Mounted(scope.ns.live(head));
                 if let Some(old) = file.take() {
                     let _ = old.clunk();
@@ -203,7 +211,7 @@ fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<Option<
             Step::Short(_) => return Err(Error::NotExist.into()),
         }
     }
-    Ok(file)
+    Ok((file, read_only))
 }
 
 /// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
@@ -212,18 +220,16 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
     if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
         at = At::Mounted(scope.ns.live(head));
     }
-    let file = follow(scope, &mut at, &path, want)?;
-    if let Some(file) = file {
-        return Ok(Place { file, path, union: None });
-    }
-    match at {
-        At::Mounted(head) if want == Want::Covered => {
-            Ok(Place { file: head.on.file.copy()?, path, union: None })
-        }
-        At::Mounted(head) => {
+    let (file, read_only) = follow(scope, &mut at, &path, want)?;
+    let (mut file, union) = match (file, at) {
+        (Some(file), _) => (file, None),
+        (None, At::Mounted(head)) if want == Want::Covered => (head.on.file.copy()?, None),
+        (None, At::Mounted(head)) => {
             let first = head.union.first().ok_or(Error::NotMounted)?;
-            Ok(Place { file: first.place.file.copy()?, path, union: Some(head) })
+            (first.place.file.copy()?, Some(head))
         }
-        At::Root(place) => Ok(Place { file: place.file.copy()?, path, union: place.union.clone() }),
-    }
+        (None, At::Root(place)) => (place.file.copy()?, place.union.clone()),
+    };
+    file.read_only |= read_only;
+    Ok(Place { file, path, union })
 }

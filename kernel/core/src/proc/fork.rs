@@ -81,6 +81,10 @@ pub fn fork(me: &Thread, frame: &Frame, flags: u32, sp: u64) -> Result<u64> {
         // A handler does not change what its server's other handlers stand on.
         return Err(Error::BadArg.into());
     }
+    if flags & RFCNAMEG != 0 {
+        // The bare root has names, too.
+        me.proc.may_mount()?;
+    }
     let groups = me.proc.groups()?.divide(flags)?;
     if flags & RFPROC == 0 {
         if flags & (RFMEM | RFNOWAIT) != 0 {

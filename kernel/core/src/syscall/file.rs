@@ -292,6 +292,8 @@ pub(super) fn mount([fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> 
 /// Unmounts.
 pub(super) fn unmount([new, new_len, old, old_len, ..]: Args) -> Result<u64> {
     let (new, old) = (path(new, new_len)?, path(old, old_len)?);
+    // What a mount covers may be more than the process is to see.
+    thread::current().proc.may_mount()?;
     ops::unmount(&scope(), &new, &old).map(|()| 0)
 }
 

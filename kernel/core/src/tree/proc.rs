@@ -21,7 +21,7 @@ use crate::msg::{Msg, Reply, Result};
 use crate::name::{Chan, Head, Mount, ns_option};
 use crate::proc::{self, Proc};
 use abi::error::Error;
-use abi::file::{DMDIR, MAFTER, MBEFORE, MCREATE, ORCLOSE, QTDIR, QTFILE, Qid};
+use abi::file::{DMDIR, MAFTER, MBEFORE, ORCLOSE, QTDIR, QTFILE, Qid};
 use abi::limit;
 
 /// The tree.
@@ -87,14 +87,14 @@ fn mount(head: &Head, m: &Mount, t: &mut Text) {
     let on = head.on.path.text();
     let alone = head.union.iter().all(|other| other.number >= m.number);
     let order: &[u8] = match m.flags & (MBEFORE | MAFTER) {
-        MBEFORE if !alone => b"-b",
-        MAFTER if !alone => b"-a",
+        MBEFORE if !alone => b"b",
+        MAFTER if !alone => b"a",
         _ => b"",
     };
     // The root of a server's tree is known by the place that it was mounted on first.
     let root = m.with.file.session.portal().is_some() && m.with.path.text() == on;
     t.put(if root { b"mount " } else { b"bind " });
-    ns_option(order, m.flags & MCREATE != 0, t);
+    ns_option(order, m.flags, t);
     if root {
         super::srv::name_of(&m.with.file.session, t);
     } else {
