@@ -105,13 +105,15 @@ impl<S: Server> Engine<S> {
         let mut walked = Walked::default();
         let mut node = from.node.clone();
         let mut qid = self.server.qid(&node);
-        for name in names.iter() {
+        for (i, name) in names.iter().enumerate() {
             match self.step(&cx, &node, qid, name.as_str()) {
                 Ok(next) => node = next,
-                Err(e) if walked.len == 0 => return Err(e),
-                // What a partial walk stopped at is for the next walk to say.
-                Err(Fail::Error(_) | Fail::Words(_)) => return Ok(walked),
-                Err(wait) => return Err(wait),
+                Err(wait @ Fail::Wait { .. }) => return Err(wait),
+                Err(e) => {
+                    self.server.missed(&cx, &node, &mut names.iter().skip(i).map(|n| n.as_str()));
+                    // What a partial walk stopped at is for the next walk to say.
+                    return if walked.len == 0 { Err(e) } else { Ok(walked) };
+                }
             }
             qid = self.server.qid(&node);
             walked.push(qid);

@@ -35,6 +35,9 @@ pub trait Server: Send + Sync {
         Err(Fail::Error(Error::NotExist))
     }
 
+    /// A walk has ended in this file, and these names were left, the first of them being what [`Server::walk`] refused.
+    fn missed(&self, _: &Ctx<'_>, _at: &Self::Node, _names: &mut dyn Iterator<Item = &str>) {}
+
     /// Checks permissions and opens.
     fn open(&self, _: &Ctx<'_>, _: &Self::Node, _: Mode) -> Result<Opened<Self::Node>> {
         unsupported()
