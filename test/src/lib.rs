@@ -46,6 +46,7 @@ mod s50_readme;
 mod s55_programs;
 mod s60_host;
 mod s70_supervise;
+mod s71_sandbox;
 mod s74_crash;
 
 use runner::{Scenario, long, short};
@@ -86,6 +87,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s55_programs", 600, s55_programs::run),
     short("s60_host", 600, s60_host::run),
     short("s70_supervise", 300, s70_supervise::run),
+    short("s71_sandbox", 300, s71_sandbox::run),
     short("s74_crash", 300, s74_crash::run),
 ];
 
