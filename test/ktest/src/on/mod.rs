@@ -9,6 +9,7 @@ mod filer;
 mod give;
 mod imp;
 mod left;
+mod limits;
 mod mail;
 mod proc;
 mod segment;
@@ -166,6 +167,7 @@ fn all() -> Result<bool> {
         proc::TESTS,
         call::TESTS,
         answer::TESTS,
+        limits::TESTS,
         mail::TESTS,
         give::TESTS,
         segment::TESTS,

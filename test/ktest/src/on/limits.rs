@@ -1,0 +1,234 @@
+//! What a process can do to others by asking for too much, or by handing in what is no program: nothing; and that vector
+//! registers are a process's own.
+#![allow(unsafe_code, reason = "fills and reads vector registers")]
+
+use super::call::{child, words};
+use super::fault::stay_on;
+use super::{Test, check, imp};
+use portolan::abi::error::Error as Known;
+use portolan::abi::file::{OREAD, OWRITE, RFENVG, RFFDG};
+use portolan::abi::sys::Sys;
+use portolan::alloc::format;
+use portolan::alloc::vec;
+use portolan::alloc::vec::Vec;
+use portolan::{Error, File, Result, fs, process, sys};
+
+pub(super) const TESTS: &[Test] = &[
+    ("t36_limit_memory_used_up_beside_others", used_up),
+    ("t36_limit_processes_until_memory_ends", processes),
+    ("t37_limit_programs_cut_and_spoilt", spoilt),
+    ("t38_limit_vectors_are_a_process_own", vectors),
+];
+
+/// One takes all memory and touches it; another goes on calling a server. It may be told that there is no memory for what
+/// it asks, but is not ended, and serves itself again when the other has gone.
+fn used_up() -> Result<()> {
+    let imp = imp::mounted("imp", "/mnt", 4)?;
+    let r = beside();
+    imp::stop("imp", imp);
+    r
+}
+
+fn beside() -> Result<()> {
+    let f = File::open("/mnt/data", OREAD)?;
+    let mut buf = vec![1u8; 20_000];
+    let greedy = child(|| {
+        let mut all: Vec<Vec<u8>> = vec![];
+        loop {
+            let mut piece = Vec::new();
+            if piece.try_reserve_exact(1 << 18).is_err() {
+                return Ok(());
+            }
+            piece.resize(1 << 18, 1);
+            all.push(piece);
+        }
+    })?;
+    let (mut served, mut refused) = (0, 0);
+    while fs::exists(format!("/proc/{greedy}/status")) {
+        match f.read_at(&mut buf, 7) {
+            Ok(n) if n == buf.len() && buf.iter().all(|&b| b == 7) => served += 1,
+            Err(e) if e.is(Known::NoMemory) => refused += 1,
+            other => return Err(Error::new(&format!("a reader beside it got {other:?}"))),
+        }
+        buf.fill(1);
+    }
+    let status = words(greedy)?;
+    check!(status.is_empty() || status.contains("memory"), "it ended with {status:?}");
+    check!(served > 0, "nobody was served, {refused} refused");
+    check!(f.read_at(&mut buf, 9)? == buf.len(), "the memory did not come back");
+    Ok(())
+}
+
+/// Processes without end: an error for who forks, and all of them can be ended.
+fn processes() -> Result<()> {
+    let mut all: Vec<u32> = Vec::new();
+    all.try_reserve_exact(20_000).map_err(|_| Error::new("no room for the numbers"))?;
+    let e = loop {
+        if all.len() == all.capacity() {
+            return Err(Error::new("there is no end of processes"));
+        }
+        match process::fork(RFFDG) {
+            Ok(0) => loop {
+                let _ = sys::sleep(u64::MAX);
+            },
+            Ok(pid) => all.push(pid),
+            Err(e) => break e,
+        }
+    };
+    let (many, no_memory) = (all.len(), e.is(Known::NoMemory));
+    let mut name = [0u8; 32];
+    for pid in all {
+        // Without memory of its own: there is none.
+        let ctl = path(&mut name, pid);
+        if let Some(fd) = sys::open(ctl, OWRITE) {
+            let _ = sys::pwrite(fd, b"kill", -1);
+            let _ = sys::close(fd);
+        }
+    }
+    let mut ended = 0;
+    while process::wait().is_ok() {
+        ended += 1;
+    }
+    check!(no_memory, "the last fork failed with {e}");
+    check!(many > 50 && ended == many, "{ended} of {many} have ended");
+    Ok(())
+}
+
+/// The path of a process's ctl.
+fn path(room: &mut [u8; 32], pid: u32) -> &[u8] {
+    let mut digits = [0u8; 10];
+    let mut at = digits.len();
+    let mut n = pid;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    let mut len = 0;
+    for part in [b"#proc/", &digits[at..], b"/ctl"] {
+        room[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    &room[..len]
+}
+
+const TEXT: u64 = 0x20_0000;
+/// Bytes of the headers; the code stands behind them.
+const HEADERS: usize = 64 + 56;
+
+/// A program of one segment that ends with the status `well`.
+fn program() -> Vec<u8> {
+    let mut b = vec![0u8; HEADERS];
+    b[..8].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
+    let mut put = |at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
+    put(16, &2u16.to_le_bytes());
+    put(18, &62u16.to_le_bytes());
+    put(20, &1u32.to_le_bytes());
+    put(24, &(TEXT + HEADERS as u64).to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(52, &64u16.to_le_bytes());
+    put(54, &56u16.to_le_bytes());
+    put(56, &1u16.to_le_bytes());
+    put(64, &1u32.to_le_bytes());
+    put(68, &5u32.to_le_bytes());
+    put(80, &TEXT.to_le_bytes());
+    // lea rdi, [rip + text]; mov esi, 4; mov eax, exits; syscall; ud2; text
+    b.extend_from_slice(&[0x48, 0x8d, 0x3d, 14, 0, 0, 0, 0xbe, 4, 0, 0, 0, 0xb8]);
+    b.extend_from_slice(&(Sys::Exits as u32).to_le_bytes());
+    b.extend_from_slice(&[0x0f, 0x05, 0x0f, 0x0b]);
+    b.extend_from_slice(b"well");
+    let len = (b.len() as u64).to_le_bytes();
+    b[96..104].copy_from_slice(&len);
+    b[104..112].copy_from_slice(&len);
+    b
+}
+
+/// Runs bytes as a program: its status, or why it is none.
+fn tried(bytes: &[u8]) -> Result<portolan::alloc::string::String> {
+    portolan::env::set("program", bytes)?;
+    let pid = child(|| Err(process::exec("#env/program", &["program"])))?;
+    words(pid)
+}
+
+fn spoilt() -> Result<()> {
+    process::rfork(RFENVG)?;
+    let whole = program();
+    let said = tried(&whole)?;
+    check!(said == "well", "a whole program ended with {said:?}");
+    for len in (0..whole.len() - 4).step_by(3) {
+        let said = tried(&whole[..len])?;
+        check!(!said.is_empty() && said != "well", "cut at {len} it ended with {said:?}");
+    }
+    // Every field of the headers, wrong in several ways: refused, or ended by what it does.
+    for at in (0..HEADERS).step_by(2) {
+        for wrong in [0x00, 0x7f, 0xff] {
+            let mut b = whole.clone();
+            b[at..at + 2].fill(wrong);
+            tried(&b)?;
+        }
+    }
+    // Two segments in one place, and one where the kernel is.
+    let mut two = whole.clone();
+    two[56] = 2;
+    let header: Vec<u8> = two[64..HEADERS].to_vec();
+    two.splice(HEADERS..HEADERS, header);
+    let said = tried(&two)?;
+    check!(said == Known::BadExec.text(), "with segments that overlap it ended with {said:?}");
+    let mut high = whole.clone();
+    high[80..88].copy_from_slice(&0xffff_8000_0000_0000u64.to_le_bytes());
+    let said = tried(&high)?;
+    check!(said == Known::BadExec.text(), "in the kernel's place it ended with {said:?}");
+    check!(tried(&whole)? == "well", "a whole program does not run any more");
+    Ok(())
+}
+
+/// Fills all vector registers, computes for a while, and looks at them: are they as they were?
+fn kept(seed: u8) -> bool {
+    let mut all = [[0u8; 16]; 16];
+    for (i, r) in all.iter_mut().enumerate() {
+        r.fill(seed.wrapping_add(i as u8));
+    }
+    let before = all;
+    // SAFETY: reads and writes the 256 bytes of `all`, and names every register that it changes.
+    unsafe {
+        core::arch::asm!(
+            "movdqu xmm0, [{p}]", "movdqu xmm1, [{p} + 16]", "movdqu xmm2, [{p} + 32]", "movdqu xmm3, [{p} + 48]",
+            "movdqu xmm4, [{p} + 64]", "movdqu xmm5, [{p} + 80]", "movdqu xmm6, [{p} + 96]", "movdqu xmm7, [{p} + 112]",
+            "movdqu xmm8, [{p} + 128]", "movdqu xmm9, [{p} + 144]", "movdqu xmm10, [{p} + 160]", "movdqu xmm11, [{p} + 176]",
+            "movdqu xmm12, [{p} + 192]", "movdqu xmm13, [{p} + 208]", "movdqu xmm14, [{p} + 224]", "movdqu xmm15, [{p} + 240]",
+            "2:", "dec {n}", "jnz 2b",
+            "movdqu [{p}], xmm0", "movdqu [{p} + 16], xmm1", "movdqu [{p} + 32], xmm2", "movdqu [{p} + 48], xmm3",
+            "movdqu [{p} + 64], xmm4", "movdqu [{p} + 80], xmm5", "movdqu [{p} + 96], xmm6", "movdqu [{p} + 112], xmm7",
+            "movdqu [{p} + 128], xmm8", "movdqu [{p} + 144], xmm9", "movdqu [{p} + 160], xmm10", "movdqu [{p} + 176], xmm11",
+            "movdqu [{p} + 192], xmm12", "movdqu [{p} + 208], xmm13", "movdqu [{p} + 224], xmm14", "movdqu [{p} + 240], xmm15",
+            p = in(reg) &raw mut all, n = inout(reg) 40_000_000u64 => _,
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _,
+            out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _, out("xmm13") _,
+            out("xmm14") _, out("xmm15") _,
+        );
+    }
+    all == before
+}
+
+/// Several processes on one CPU, each with registers full of its own; and what the kernel does not keep, wider registers,
+/// no program is told to have.
+fn vectors() -> Result<()> {
+    let osxsave = core::arch::x86_64::__cpuid(1).ecx & 1 << 27;
+    check!(osxsave == 0, "the processor says that wider registers are kept");
+    let mut all = vec![];
+    for seed in [1, 64, 128] {
+        all.push(child(|| {
+            stay_on(process::id(), 0)?;
+            check!(kept(seed), "another's vector registers, or none");
+            Ok(())
+        })?);
+    }
+    for _ in all {
+        let said = process::wait()?.status;
+        check!(said.is_empty(), "{said}");
+    }
+    Ok(())
+}
