@@ -31,6 +31,8 @@ pub enum Cmd {
         subject: Word,
         /// Against what.
         patterns: Vec<Word>,
+        /// The redirections that follow.
+        redirs: Vec<Redir>,
     },
     /// `{ list }` and the redirections that follow it.
     Brace {

@@ -41,11 +41,15 @@ impl Shell {
                 self.notes()?;
                 self.after(careful)
             }
-            Cmd::Match { subject, patterns } => {
-                let subject = flat(&self.word(subject)?);
-                let patterns = self.words(patterns)?;
-                let found = patterns.iter().any(|p| matches(&subject, p));
-                self.set_status(if found { b"" } else { b"no match" });
+            Cmd::Match { subject, patterns, redirs } => {
+                self.scoped(|sh| {
+                    sh.redirect(redirs)?;
+                    let subject = flat(&sh.word(subject)?);
+                    let patterns = sh.words(patterns)?;
+                    let found = patterns.iter().any(|p| matches(&subject, p));
+                    sh.set_status(if found { b"" } else { b"no match" });
+                    Ok(())
+                })?;
                 self.notes()?;
                 self.after(careful)
             }

@@ -373,7 +373,7 @@ impl Parser<'_> {
                     while self.word_begins(true)? {
                         patterns.push(self.word(true)?);
                     }
-                    self.redirected(Cmd::Match { subject, patterns })
+                    Ok(Cmd::Match { subject, patterns, redirs: self.redirs()? })
                 }
                 b"!" => {
                     self.t.pos += 1;
@@ -392,16 +392,6 @@ impl Parser<'_> {
 
     fn operand(&mut self) -> Parse<Cmd> {
         self.deeper(Self::prefixed)
-    }
-
-    /// A command with the redirections behind it, for those that have no place for them of their own.
-    fn redirected(&mut self, cmd: Cmd) -> Parse<Cmd> {
-        let redirs = self.redirs()?;
-        Ok(if redirs.is_empty() {
-            cmd
-        } else {
-            Cmd::Prefix { before: redirs.into_iter().map(Prefix::Redir).collect(), body: Box::new(cmd) }
-        })
     }
 
     fn body(&mut self) -> Parse<Box<Cmd>> {

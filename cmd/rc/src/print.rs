@@ -122,13 +122,14 @@ impl<'a> Printer<'a> {
                 self.words(args);
                 self.redirs(redirs);
             }
-            Cmd::Match { subject, patterns } => {
+            Cmd::Match { subject, patterns, redirs } => {
                 self.put(b"~ ");
                 self.word(subject);
                 for pattern in patterns {
                     self.put(b" ");
                     self.word(pattern);
                 }
+                self.redirs(redirs);
             }
             Cmd::Brace { body, redirs } => {
                 self.braced(body);
@@ -140,7 +141,12 @@ impl<'a> Printer<'a> {
                 for (join, cmd) in rest {
                     self.join(*join);
                     self.flush();
+                    let at = self.out.len();
                     self.cmd(cmd);
+                    // The program `[` directly behind the bar would be the descriptors that it joins.
+                    if self.out.get(at) == Some(&b'[') {
+                        self.out.insert(at, b' ');
+                    }
                 }
             }
             Cmd::Chain { first, rest } => {

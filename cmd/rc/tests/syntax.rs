@@ -120,6 +120,9 @@ fn what_is_printed_reads_back_as_the_same() {
         "fn a b {c}; fn a; 'if' x; ~ $x a=b; > '[a' b",
         "a <{b} >{c} > <{d}",
         "while() {if(a); if not {}}",
+        ">[2=1]~=>[2=1]#",
+        "x=y ~ a b >f | c >g",
+        "a | [ b",
     ] {
         let list = parse(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e:?}"));
         let again: Vec<u8> = list.iter().flat_map(|c| [print::command(c), b"\n".to_vec()].concat()).collect();
@@ -148,11 +151,8 @@ fn flat(list: &[Cmd]) -> impl Iterator<Item = &Cmd> {
 }
 
 proptest! {
-    // The seed is fixed so that the same texts are tried on every machine. Other seeds still find, about once in 40,000
-    // texts, a redirection mixed into `~` or `=` that is printed in another order than it was read.
     #![proptest_config(ProptestConfig {
         cases: 5000,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
