@@ -53,12 +53,13 @@ pub struct Ended {
 
 /// Waits for a child to end.
 pub fn wait() -> Result<Ended> {
-    let mut buf = [0u8; 256];
+    // Room for the numbers and a status in which every quote is doubled.
+    let mut buf = [0u8; 512];
     let n = check(sys::await_child(&mut buf))?;
     let text = core::str::from_utf8(&buf[..n]).unwrap_or("");
     let pid = text.split(' ').next().and_then(|p| p.parse().ok()).unwrap_or(0);
-    let status = text.split_once('\'').map_or("", |(_, s)| s.trim_end_matches('\''));
-    Ok(Ended { pid, status: String::from(status) })
+    let quoted = text.split_once('\'').and_then(|(_, s)| s.strip_suffix('\'')).unwrap_or("");
+    Ok(Ended { pid, status: quoted.replace("''", "'") })
 }
 
 /// A program to be started, in the manner of std's: a path, arguments, descriptors, what is shared.
