@@ -206,7 +206,7 @@ fn examples(root: &Path, programs: &[String]) -> Result<Vec<Example>, Failure> {
 }
 
 /// Is this the output that the page shows? `…` there stands for anything.
-fn like(shown: &str, said: &str) -> bool {
+pub(crate) fn like(shown: &str, said: &str) -> bool {
     let mut parts = shown.split('…');
     let Some(mut rest) = said.strip_prefix(parts.next().unwrap_or("")) else { return false };
     let mut parts = parts.peekable();
