@@ -20,7 +20,7 @@ pub(super) fn send(g: &mut Given) -> Result<()> {
         words.join(&b" "[..])
     };
     let file = mail::to(number(pid)?)?;
-    file.write_all(&message)?;
+    mail::send(&file, &message)?;
     if g.has(b'r') {
         return write(&file.read_all()?);
     }

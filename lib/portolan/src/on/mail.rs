@@ -1,11 +1,13 @@
 //! Mailboxes: messages to a process by its number, and replies.
+#![allow(unsafe_code, reason = "gives memory away")]
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, check};
 use super::file::File;
 use super::process;
 use crate::alloc::format;
 use crate::alloc::string::String;
 use crate::alloc::vec::Vec;
+use crate::sys;
 use abi::error::Error as Known;
 use abi::file::{ORDWR, OWRITE};
 use abi::limit::{MESSAGE, USER};
@@ -42,6 +44,24 @@ pub fn put_portal(fd: i32) -> Result<()> {
 /// A process's mailbox, to send to: a write is a message, a read gives its reply.
 pub fn to(pid: u32) -> Result<File> {
     File::open(format!("/proc/{pid}/mbox"), ORDWR)
+}
+
+/// Sends a message or a reply of any length. A long one is copied once, to pages that are given away.
+pub fn send(to: &File, bytes: &[u8]) -> Result<()> {
+    if bytes.len() <= MESSAGE {
+        return to.write_all(bytes);
+    }
+    let at = check(sys::segattach(0, -1, 0, 0, bytes.len()))?;
+    // SAFETY: the segment is new and at least so long, and only this function knows it.
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+    // SAFETY: nothing refers to the segment.
+    let sent = check(unsafe { sys::give(to.fd(), at, bytes.len(), 0) });
+    // SAFETY: as above. What was given is gone; its place is not.
+    let _ = unsafe { sys::segdetach(at, bytes.len()) };
+    match sent? {
+        n if n == bytes.len() => Ok(()),
+        _ => Err(Known::TooLong.into()),
+    }
 }
 
 /// A message.
@@ -106,7 +126,7 @@ impl Mailbox {
 
     /// Answers the sender of the message received last, once.
     pub fn reply(&self, bytes: &[u8]) -> Result<()> {
-        self.0.write_all(bytes)
+        send(&self.0, bytes)
     }
 
     /// The open file.

@@ -119,6 +119,11 @@ fn round_trips() -> Result<()> {
     let n = a.read(&mut buf)?;
     check!(&buf[..n] == b" afrom a", "a went on with {:?}", &buf[..n]);
     check!(a.read(&mut buf)? == 0, "a reply to nothing");
+    // One that is longer than what is copied.
+    let long = vec![3; 5 * MESSAGE + 1];
+    mail::send(&a, &long)?;
+    let reply = a.read_all()?;
+    check!(reply.len() == 2 * long.len() && reply.iter().all(|&b| b == 3), "{} bytes came back", reply.len());
     // Several before the first reply: they come in order.
     for i in 0..5u8 {
         a.write_all(&[i])?;
