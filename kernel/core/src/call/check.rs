@@ -6,12 +6,12 @@
 use super::act::Act;
 use super::payload::Source;
 use super::portal::Portal;
-use crate::machine;
+use crate::machine::{self, Frame};
 use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
 use crate::thread::{self, INTERRUPT};
 use abi::error::Error;
 use abi::file::Qid;
-use abi::limit::{COPY, ERROR, STAT};
+use abi::limit::{COPY, ERROR, PAGE, STAT};
 use abi::portal::{Answer, RWAIT, Term, op};
 use core::sync::atomic::Ordering;
 
@@ -46,7 +46,8 @@ pub(super) fn answer(
     }
     reply.count = count;
     if count != 0 {
-        fetch(portal, act, m, r.w1, act.window_address(), count)?;
+        let [first, _] = act.window;
+        fetch(portal, act, m, r.w1, (first, act.window_address()), count)?;
     }
     Ok(Back::Done)
 }
@@ -117,14 +118,30 @@ fn known(e: Error) -> Fail {
     e.into()
 }
 
-/// Copies an answer's bytes to where the request wanted them.
+/// Copies an answer's bytes to where the request wanted them. They are at `at`, or if that is 0 in the activation's own
+/// page `known`, and behind it.
 #[inline]
-fn fetch(portal: &Portal, act: &Act, m: &mut Msg<'_>, at: u64, otherwise: u64, count: u32) -> Result<()> {
+fn fetch(
+    portal: &Portal,
+    act: &Act,
+    m: &mut Msg<'_>,
+    at: u64,
+    known: (Frame, u64),
+    count: u32,
+) -> Result<()> {
     let len = count as usize;
+    let otherwise = known.1;
     let may_be_lent = m.count as usize > COPY;
     match &mut m.data {
         Data::ToUser(to) if at == 0 && may_be_lent && super::lend::in_place(act) => {
             super::lend::fetch_ends(act, *to, len)
+        }
+        Data::ToUser(to) if at == 0 && len <= PAGE.min(to.len) => {
+            // Nothing is looked up.
+            match machine::frame_to_user(known.0, 0, UserBuf { addr: to.addr, len }) {
+                true => Ok(()),
+                false => Err(Error::BadAddress.into()),
+            }
         }
         Data::ToUser(to) if len <= to.len => {
             let from = if at == 0 { otherwise } else { at };
@@ -175,11 +192,13 @@ fn stat(portal: &Portal, act: &Act, m: &mut Msg<'_>, r: &Answer) -> Result<()> {
     if count < STAT_LEAST || count as usize > STAT {
         return Err(BAD);
     }
-    let at = if r.w1 == 0 { act.page_address() } else { r.w1 };
     let mut size = [0; 2];
-    Source::new(portal, at).give_kernel(&mut size)?;
+    match r.w1 {
+        0 => machine::read_frame(act.page, 0, &mut size),
+        at => Source::new(portal, at).give_kernel(&mut size)?,
+    }
     if u32::from(u16::from_le_bytes(size)).wrapping_add(2) != count {
         return Err(BAD);
     }
-    fetch(portal, act, m, at, at, count)
+    fetch(portal, act, m, r.w1, (act.page, act.page_address()), count)
 }
