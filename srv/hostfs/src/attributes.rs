@@ -34,11 +34,24 @@ pub enum Kind {
     Special,
 }
 
+/// What a walk alone tells of a directory or link, whose pages nobody keeps: the host's qid will do. Of another file it
+/// tells too little.
+pub fn walked(qid: Qid) -> Option<(Kind, Qid)> {
+    let kind = match qid.kind & (QTDIR | QTSYMLINK) {
+        QTDIR => Kind::Dir,
+        QTSYMLINK => Kind::Link,
+        _ => return None,
+    };
+    Some((kind, Qid { kind: qid.kind & (QTDIR | QTSYMLINK), vers: qid.vers.max(1), path: qid.path }))
+}
+
 /// A file's attributes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attributes {
     /// The host's number of it.
     pub path: u64,
+    /// The host's version of it, which is of whole seconds.
+    pub version: u32,
     /// Linux's mode.
     pub mode: u32,
     /// Number of the owner.
@@ -63,7 +76,7 @@ impl Attributes {
             return None;
         };
         let (mtime, ctime) = ([mtime_sec, mtime_nsec], [ctime_sec, ctime_nsec]);
-        Some(Attributes { path: qid.path, mode, uid, gid, size, atime, mtime, ctime })
+        Some(Attributes { path: qid.path, version: qid.vers, mode, uid, gid, size, atime, mtime, ctime })
     }
 
     /// What the file is.
@@ -76,7 +89,7 @@ impl Attributes {
         }
     }
 
-    /// The qid. Its version is made of the times, to the nanosecond, and the size: it is another when the file is
+    /// The qid. A file's version is made of the times, to the nanosecond, and the size: it is another when the file is
     /// another, and never 0.
     pub fn qid(&self) -> Qid {
         let kind = match self.kind() {
@@ -84,6 +97,9 @@ impl Attributes {
             Kind::Link => QTSYMLINK,
             Kind::Plain | Kind::Special => 0,
         };
+        if let Some((_, qid)) = walked(Qid { kind, vers: self.version, path: self.path }) {
+            return qid;
+        }
         let [ms, mn] = self.mtime;
         let [cs, cn] = self.ctime;
         let mixed = [ms, mn, cs, cn, self.size]
@@ -148,6 +164,7 @@ mod tests {
 
     const FILE: Attributes = Attributes {
         path: 7,
+        version: 9,
         mode: 0o100_644,
         uid: 0,
         gid: 0,
@@ -187,6 +204,7 @@ mod tests {
             let f = Attributes { mode, ..FILE };
             assert_eq!((f.mode(), f.qid().kind), (shown, kind), "{mode:o}");
         }
+        assert_eq!(Attributes { mode: 0o040_700, version: 0, ..FILE }.qid().vers, 1);
         assert_eq!(Attributes { mode: 0o040_700, ..FILE }.length(), 0);
         assert_eq!(Number::new(u32::MAX).text(), "4294967295");
     }

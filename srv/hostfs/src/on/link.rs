@@ -18,7 +18,7 @@ use portolan::abi::limit::PAGE;
 use portolan::alloc::boxed::Box;
 use portolan::alloc::vec::Vec;
 use portolan::{Mutex, sys};
-use serve::{Error, Fail, Result};
+use serve::{Error, Fail, Qid, Result};
 use virtio::{Device, Feature, Machine, Memory, SomeTransport, Transport, VirtQueue};
 
 /// Requests in flight.
@@ -206,6 +206,17 @@ impl Link {
         let mut job = self.job()?;
         let newfid = job.send_walk(from, name)?;
         job.made(newfid)
+    }
+
+    /// A fid for a file of a directory, and the host's qid of it.
+    pub(super) fn step(&'static self, from: &Fid, name: &str) -> Result<(Fid, Qid)> {
+        let mut job = self.job()?;
+        let number = job.send_walk(from, Some(name))?;
+        let qid = match job.wait()? {
+            Rmsg::Rwalk { wqid } => wqid.iter().last().unwrap_or_default(),
+            _ => return Err(Error::BadReply.into()),
+        };
+        Ok((Fid { link: self, number }, qid))
     }
 
     /// Sends a request and makes something of its answer.

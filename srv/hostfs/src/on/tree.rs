@@ -4,7 +4,7 @@
 //! that QEMU runs as; the machine's owner is the only one who may attach, so that nobody borrows that user's rights.
 
 use super::link::{Fid, Job, Link};
-use hostfs::attributes::{ASKED, Attributes, Kind, Number};
+use hostfs::attributes::{ASKED, Attributes, DMSYMLINK, Kind, Number, walked};
 use hostfs::entries::{self, Entry, entries};
 use ninep::Name;
 use ninep::dialect::l::{Rmsg, Tmsg};
@@ -38,6 +38,8 @@ const READS: usize = 3;
 pub(super) struct File {
     fid: Fid,
     kind: Kind,
+    /// As it was when it was walked to.
+    qid: Qid,
     parent: Option<Shared<File>>,
     name: Lock<String>,
 }
@@ -89,10 +91,13 @@ fn asks(fid: &Fid) -> Tmsg<'static> {
     Tmsg::Tgetattr { fid: fid.number(), request_mask: ASKED }
 }
 
-fn node(fid: Fid, parent: Option<Shared<File>>, name: &str) -> Result<Node> {
-    let a = attributes(&fid)?;
-    let file = File { fid, kind: a.kind(), parent, name: Lock::new(copied(name)?) };
-    Ok(Node { file: Shared::try_new(file)?, qid: a.qid(), io: None })
+fn node(fid: Fid, (kind, qid): (Kind, Qid), parent: Option<Shared<File>>, name: &str) -> Result<Node> {
+    let file = File { fid, kind, qid, parent, name: Lock::new(copied(name)?) };
+    Ok(Node { file: Shared::try_new(file)?, qid, io: None })
+}
+
+fn known(a: &Attributes) -> (Kind, Qid) {
+    (a.kind(), a.qid())
 }
 
 /// A file's stat record.
@@ -116,18 +121,45 @@ fn record(a: &Attributes, name: &str, out: &mut dyn FnMut(&Stat<'_>) -> Result<(
 impl Host {
     /// The tree that the device shares.
     pub(super) fn new(link: &'static Link, owner: String) -> Result<Host> {
-        let root = node(link.attach()?, None, "/")?;
+        let fid = link.attach()?;
+        let what = known(&attributes(&fid)?);
+        let root = node(fid, what, None, "/")?;
         Ok(Host { link, root, owner })
     }
 
-    /// Opens a second fid for a file that has one.
-    fn opened(&self, file: Shared<File>, flags: u32) -> Result<Opened<Node>> {
-        let io = self.link.walk(&file.fid, None)?;
+    /// Sends two requests at once if there are places for both: a fid for a file of `dir` or for itself, and attributes.
+    fn walk_and_look(&self, dir: &Fid, name: Option<&str>, of: &Fid) -> Result<(Fid, Attributes)> {
+        let mut walk = self.link.job()?;
+        let number = walk.send_walk(dir, name)?;
+        let Some(mut look) = self.link.job_at_once() else {
+            return Ok((walk.made(number)?, attributes(of)?));
+        };
+        look.send(&asks(of))?;
+        let fid = walk.made(number)?;
+        let a = Attributes::new(&look.wait()?).ok_or(Error::BadReply)?;
+        Ok((fid, a))
+    }
+
+    /// Opens a second fid for a file that has one. What it is goes before the open, so that what is read is no older than
+    /// the version says; but for a file that the open truncates.
+    fn opened(&self, node: &Node, mode: Mode, flags: u32) -> Result<Opened<Node>> {
+        let file = &node.file;
+        let (io, mut qid) = if file.kind == Kind::Dir {
+            (self.link.walk(&file.fid, None)?, node.qid)
+        } else {
+            let (io, a) = self.walk_and_look(&file.fid, None, &file.fid)?;
+            if mode.executes() && a.mode & 0o111 == 0 {
+                return Err(Error::Perm.into());
+            }
+            (io, a.qid())
+        };
         let t = Tmsg::Tlopen { fid: io.number(), flags };
         self.link.ask(&t, |r| matches!(r, Rmsg::Rlopen { .. }).then_some(()))?;
-        let qid = attributes(&file.fid)?.qid();
+        if mode.truncates() {
+            qid = attributes(&io)?.qid();
+        }
         let io = Some(Shared::try_new(Io::Fid(io))?);
-        Ok(Opened { node: Node { file, qid, io }, qid, iounit: 0 })
+        Ok(Opened { node: Node { file: file.clone(), qid, io }, qid, iounit: 0 })
     }
 
     /// Attributes of some entries of a directory, all asked for at once; none for those that have gone meanwhile.
@@ -191,23 +223,22 @@ impl Server for Host {
     fn walk(&self, _: &Ctx<'_>, from: &Node, name: &str) -> Result<Node> {
         if name == ".." {
             let Some(file) = from.file.parent.clone() else { return Ok(self.root.clone()) };
-            let qid = attributes(&file.fid)?.qid();
-            return Ok(Node { file, qid, io: None });
+            return Ok(Node { qid: file.qid, file, io: None });
         }
-        node(self.link.walk(&from.file.fid, Some(name))?, Some(from.file.clone()), name)
+        let (fid, qid) = self.link.step(&from.file.fid, name)?;
+        let what = match walked(qid) {
+            Some(what) => what,
+            None => known(&attributes(&fid)?),
+        };
+        node(fid, what, Some(from.file.clone()), name)
     }
 
     fn open(&self, _: &Ctx<'_>, node: &Node, mode: Mode) -> Result<Opened<Node>> {
         let file = &node.file;
         let access = access(mode) | if mode.truncates() { O_TRUNC } else { 0 };
         match file.kind {
-            Kind::Dir => self.opened(file.clone(), O_DIRECTORY),
-            Kind::Plain => {
-                if mode.executes() && attributes(&file.fid)?.mode & 0o111 == 0 {
-                    return Err(Error::Perm.into());
-                }
-                self.opened(file.clone(), access | O_NOFOLLOW)
-            }
+            Kind::Dir => self.opened(node, mode, O_DIRECTORY),
+            Kind::Plain => self.opened(node, mode, access | O_NOFOLLOW),
             Kind::Link if mode.only_reads() => {
                 let t = Tmsg::Treadlink { fid: file.fid.number() };
                 let target = self.link.ask(&t, |r| match r {
@@ -222,7 +253,7 @@ impl Server for Host {
         }
     }
 
-    fn create(&self, _: &Ctx<'_>, dir: &Node, name: &str, perm: u32, mode: Mode) -> Result<Opened<Node>> {
+    fn create(&self, cx: &Ctx<'_>, dir: &Node, name: &str, perm: u32, mode: Mode) -> Result<Opened<Node>> {
         if perm & !(DMDIR | 0o777) != 0 {
             return Err(Error::NotSupported.into());
         }
@@ -232,14 +263,15 @@ impl Server for Host {
         if perm & DMDIR != 0 {
             let t = Tmsg::Tmkdir { dfid: parent.fid.number(), name: short, mode: bits, gid: u32::MAX };
             self.link.ask(&t, |r| matches!(r, Rmsg::Rmkdir { .. }).then_some(()))?;
-            let new = node(self.link.walk(&parent.fid, Some(name))?, Some(parent.clone()), name)?;
-            return self.opened(new.file, O_DIRECTORY);
+            let new = self.walk(cx, dir, name)?;
+            return self.opened(&new, mode, O_DIRECTORY);
         }
         let io = self.link.walk(&parent.fid, None)?;
         let flags = access(mode) | O_CREAT | O_EXCL;
         let t = Tmsg::Tlcreate { fid: io.number(), name: short, flags, mode: bits, gid: u32::MAX };
         self.link.ask(&t, |r| matches!(r, Rmsg::Rlcreate { .. }).then_some(()))?;
-        let new = node(self.link.walk(&parent.fid, Some(name))?, Some(parent.clone()), name)?;
+        let (fid, a) = self.walk_and_look(&parent.fid, Some(name), &io)?;
+        let new = node(fid, known(&a), Some(parent.clone()), name)?;
         let io = Some(Shared::try_new(Io::Fid(io))?);
         Ok(Opened { qid: new.qid, node: Node { io, ..new }, iounit: 0 })
     }
@@ -349,12 +381,15 @@ impl Server for Host {
 
     fn wstat(&self, _: &Ctx<'_>, node: &Node, new: &Stat<'_>) -> Result<()> {
         let file = &node.file;
-        let old = attributes(&file.fid)?;
-        let differs = |new: &str, old: u32| !new.is_empty() && new != Number::new(old).text();
-        if differs(new.uid, old.uid) || differs(new.gid, old.gid) {
-            return Err(Error::Perm.into());
+        if !new.uid.is_empty() || !new.gid.is_empty() {
+            let old = attributes(&file.fid)?;
+            let differs = |new: &str, old: u32| !new.is_empty() && new != Number::new(old).text();
+            if differs(new.uid, old.uid) || differs(new.gid, old.gid) {
+                return Err(Error::Perm.into());
+            }
         }
-        if new.mode != NOCHANGE32 && new.mode & !0o777 != old.mode() & !0o777 {
+        // That a directory stays one is checked already.
+        if new.mode != NOCHANGE32 && new.mode & !(DMDIR | DMSYMLINK | 0o777) != 0 {
             return Err(Error::Perm.into());
         }
         if !new.name.is_empty() && new.name != *file.name.lock() {
