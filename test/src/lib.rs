@@ -42,6 +42,7 @@ mod s20_bench;
 mod s31_terminal;
 mod s40_rc;
 mod s45_many;
+mod s45_segments;
 mod s46_portal;
 mod s50_readme;
 mod s55_programs;
@@ -84,6 +85,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s31_terminal", 900, s31_terminal::run),
     short("s40_rc", 900, s40_rc::run),
     short("s45_many", 200, s45_many::run),
+    short("s45_segments", 240, s45_segments::run),
     short("s46_portal", 120, s46_portal::run),
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),

@@ -6,6 +6,7 @@ use super::{Text, number};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
+use portolan::segment::{Access, Segment};
 use portolan::{Error, File, Result, eprintln, exit, fs, println};
 use tools::amount;
 
@@ -64,8 +65,12 @@ pub(super) fn sum(g: &mut Given) -> Result<()> {
     let mut buf = buffer(64 << 10)?;
     each_input(&g.inputs(), |path, f| {
         let (mut s, mut n) = (0u32, 0u64);
+        let mut mapped = if g.has(b'm') { Some(Mapped::new(&f)?) } else { None };
         loop {
-            let got = f.read(&mut buf)?;
+            let got = match &mut mapped {
+                Some(m) => m.read(&f, &mut buf)?,
+                None => f.read(&mut buf)?,
+            };
             if got == 0 {
                 break;
             }
@@ -88,6 +93,40 @@ pub(super) fn sum(g: &mut Given) -> Result<()> {
         Ok(())
     })
     .end()
+}
+
+/// A file that is read through memory to which it is attached, a piece after the other.
+struct Mapped {
+    at: usize,
+    len: usize,
+    now: Option<Segment>,
+}
+
+/// Bytes that are attached at a time.
+const PIECE: usize = 16 << 20;
+
+impl Mapped {
+    fn new(f: &File) -> Result<Mapped> {
+        let len = usize::try_from(fs::fstat(f)?.stat().length).unwrap_or(usize::MAX);
+        Ok(Mapped { at: 0, len, now: None })
+    }
+
+    fn read(&mut self, f: &File, buf: &mut [u8]) -> Result<usize> {
+        let from = self.at % PIECE;
+        if self.at >= self.len {
+            return Ok(0);
+        }
+        if from == 0 {
+            self.now = None;
+            let len = PIECE.min(self.len - self.at);
+            self.now = Some(Segment::of_file(f, Access::Read, self.at as u64, len)?);
+        }
+        let Some(s) = &self.now else { return Ok(0) };
+        let n = buf.len().min(s.len() - from);
+        s.read(from, &mut buf[..n])?;
+        self.at += n;
+        Ok(n)
+    }
 }
 
 /// Reads operand after operand as one stream.

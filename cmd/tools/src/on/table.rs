@@ -148,7 +148,8 @@ pub(super) const COMMANDS: &[Command] = commands![
   -u, -s      of equal lines the first; equal lines stay in order
   -c, -C      only check the order; say nothing
   -o FILE     write there, which may be an input" => sort::sort;
-"sum", "rs", "[-rs] [FILE ...]", "a checksum and the size in KiB
+"sum", "rsm", "[-mrs] [FILE ...]", "a checksum and the size in KiB
+  -m  read the file as memory, by attaching it
   -r  BSD's (the usual)
   -s  System V's, with blocks of 512 bytes" => bytes::sum;
 "svc", "", "[list] | start|stop|restart NAME", "show the services that init supervises, or steer one" => svc::svc;

@@ -185,11 +185,16 @@ impl Proc {
                 Use::Device => b"Device ",
             };
             let rights: &[u8] = match a.rights {
-                Rights::Read => b" r\n",
-                Rights::Write | Rights::Device => b" rw\n",
-                Rights::Exec => b" rx\n",
+                Rights::Read => b" r",
+                Rights::Write | Rights::Device => b" rw",
+                Rights::Exec => b" rx",
             };
             t.put(word).hex(a.start).put(b" ").hex(a.end).put(rights);
+            if let Some((user, first)) = &a.file {
+                let offset = first.saturating_mul(abi::limit::PAGE as u64);
+                t.put(b" ").quoted(&user.segment().name).put(b" ").hex(offset);
+            }
+            t.put(b"\n");
         });
     }
 

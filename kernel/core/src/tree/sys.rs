@@ -17,6 +17,7 @@ pub(super) const FILES: &[Fixed] = &[
     ("null", 0o666),
     ("power", 0o220),
     ("random", 0o644),
+    ("segments", 0o444),
     ("time", 0o444),
     ("user", 0o444),
     ("zero", 0o444),
@@ -26,9 +27,10 @@ const MEMORY: u64 = 2;
 const NULL: u64 = 3;
 const POWER: u64 = 4;
 const RANDOM: u64 = 5;
-const TIME: u64 = 6;
-const USER: u64 = 7;
-const ZERO: u64 = 8;
+const SEGMENTS: u64 = 6;
+const TIME: u64 = 7;
+const USER: u64 = 8;
+const ZERO: u64 = 9;
 
 /// What `power` understands: `off` ends the machine well, `exit N` with a status that its host may see.
 fn power(text: &[u8]) -> Result<()> {
@@ -91,6 +93,16 @@ impl Tree for Sys {
                 }
                 t.put(b"frames ").number(mem::frames::used()).put(b"\n");
             }
+            // A line for each file that has pages here: who uses it, and pages by state.
+            SEGMENTS => mem::segment::each(|s| {
+                let n = s.stats();
+                let words: [&[u8]; 4] = [b" users ", b" clean ", b" dirty ", b" reading "];
+                t.put(&s.name);
+                for (word, n) in words.iter().zip([n.users as usize, n.clean, n.dirty, n.reading]) {
+                    t.put(word).number(n as u64);
+                }
+                t.put(b"\n");
+            }),
             _ => return Err(Error::Perm.into()),
         }
         give(m, t.get()?)

@@ -1,0 +1,71 @@
+//! Files as memory: the tests of segments while everything is evicted all the time, and a file of the host's that is four
+//! times as large as the machine's memory, read and changed through mappings.
+
+use crate::ctx::{Ctx, Outcome, ensure};
+use std::process::Command;
+use std::time::Duration;
+use xtask::image;
+use xtask::machine::{self, End, Options, Streams};
+
+/// The code with which ktest says that all passed.
+const PASSED: u8 = 16;
+
+/// The scenario.
+pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
+    ctx.need_deb(&["qemu-system-x86"])?;
+    let passed = tortured(ctx)?;
+    let evicted = large(ctx)?;
+    Ok(format!("{passed} under torture; 64 MiB in 16: {evicted}"))
+}
+
+/// The tests inside the machine whose names begin with t6, with `torture=evict`.
+fn tortured(ctx: &mut Ctx) -> Result<usize, crate::ctx::Failure> {
+    let (kernel, archive) = (image::build_kernel()?, ctx.scratch().join("archive"));
+    std::fs::write(&archive, image::alone("ktest")?.bytes())?;
+    let words = ["init=ktest", "ktest=t6", "torture=evict"].map(String::from).to_vec();
+    let options = Options { cpus: 2, words, timeout: Some(Duration::from_secs(120)), ..Options::default() };
+    let streams = Streams {
+        input: Box::new(|| Some(Vec::new())),
+        output: Box::new(std::io::stdout()),
+        errors: Box::new(std::io::stdout()),
+        script: false,
+        ready: Box::new(|_, _| ()),
+    };
+    let ended = machine::run(&options, &kernel, &archive, streams)?;
+    println!("{}", ended.log);
+    ensure(ended.end == End::Code(PASSED), || format!("{:?}\n{}", ended.end, ended.tail()))?;
+    Ok(ended.log.lines().filter(|l| l.starts_with("ok ")).count())
+}
+
+/// What a counter of `#sys/counters` says in a machine's output.
+fn counter(out: &str, name: &str) -> u64 {
+    out.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Sums a file of 64 MiB through a mapping in a machine of 16 MiB.
+fn large(ctx: &mut Ctx) -> Result<String, crate::ctx::Failure> {
+    const LEN: usize = 64 << 20;
+    let share = ctx.scratch().join("share");
+    std::fs::create_dir_all(&share)?;
+    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let mut bytes = Vec::with_capacity(LEN);
+    while bytes.len() < LEN {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        bytes.extend_from_slice(&seed.to_le_bytes());
+    }
+    std::fs::write(share.join("big"), &bytes)?;
+    // sum(1) of BSD: rotate to the right, add.
+    let sum = bytes.iter().fold(0u32, |s, &b| ((s >> 1) + ((s & 1) << 15) + u32::from(b)) & 0xffff);
+    let mut command = Command::new(ctx.bin("xtask")?);
+    command.args(["run", "--memory", "16", "--timeout", "100", "--share"]).arg(&share);
+    let said = ctx.run(command.args(["-c", "sum -m /n/host/big; cat /dev/counters /dev/memory"]))?;
+    let want = format!("{sum:05} {:5} /n/host/big", LEN / 1024);
+    ensure(said.lines().any(|l| l == want), || format!("no line {want:?}"))?;
+    let (text, clean) = (counter(&said, "evicted-text"), counter(&said, "evicted-clean"));
+    // All but what fits went on the way; of the programs something may have.
+    let least = (LEN as u64 - (16 << 20)) / 4096;
+    ensure(clean >= least, || format!("{clean} pages were evicted, of at least {least}"))?;
+    Ok(format!("{clean} clean and {text} text pages evicted"))
+}
