@@ -182,8 +182,7 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
     }
     let quarantine = match m.op {
         op::TWALK if m.fid2 != m.fid => Some((m.fid2, true)),
-        op::TATTACH => Some((m.fid, true)),
-        op::TAUTH => Some((m.fid2, true)),
+        op::TATTACH | op::TAUTH => Some((m.fid, true)),
         op::TCLUNK | op::TREMOVE => Some((m.fid, false)),
         _ => None,
     };

@@ -12,7 +12,7 @@ use crate::msg::{Data, Fail, Result, UserBuf};
 use crate::session::Session;
 use crate::{machine, tree};
 use abi::error::Error;
-use abi::file::{MAFTER, MBEFORE, MCACHE, MCREATE, MRDONLY, OEXCL, ORCLOSE, ORDWR, OTRUNC, OWRITE};
+use abi::file::{MAFTER, MBEFORE, MCACHE, MCREATE, MRDONLY, OEXCL, ORCLOSE, ORDWR, OTRUNC, OWRITE, QTAUTH};
 use abi::limit;
 use abi::portal::NOFID;
 
@@ -221,15 +221,27 @@ pub fn mount(
         return Err(Error::NameTooLong.into());
     }
     let on = Ref::new(find(scope, old, Want::Covered)?)?;
-    let mut file = match auth {
-        None => attach(server, NOFID, user, aname)?,
-        // An authentication file belongs to the session that is still to be attached.
-        Some(a) => File::attach(a.file.session.clone(), a.file.fid(), user, aname)?,
+    let new = session_with(server)?;
+    let (session, afid) = match auth {
+        None => (new, NOFID),
+        // An authentication file belongs to the session that is still to be attached, and is of this server.
+        Some(a) => (authentic(&new, a)?, a.file.fid()),
     };
+    let mut file = File::attach(session, afid, user, aname)?;
     file.read_only = flags & MRDONLY != 0;
     let path = Path::resolve(&on.path, b"")?;
     let root = Ref::new(Place { file, path, union: None })?;
     scope.ns.mount(&on, &root, flags)
+}
+
+/// The session of an authentication file, if it is one of the server that another session is with.
+fn authentic(new: &Session, a: &Chan) -> Result<Ref<Session>> {
+    let session = &a.file.session;
+    if session.is_nowhere() {
+        return Err(Error::Nowhere.into());
+    }
+    let same = session.portal().zip(new.portal()).is_some_and(|(a, b)| Ref::same(a, b));
+    if same && a.file.qid.kind & QTAUTH != 0 { Ok(session.clone()) } else { Err(Error::BadArg.into()) }
 }
 
 /// An authentication file of the server behind a descriptor.

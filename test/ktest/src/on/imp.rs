@@ -6,9 +6,9 @@
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{ORDWR, OREAD, OWRITE, QTDIR, QTFILE, RFNAMEG};
+use portolan::abi::file::{ORDWR, OREAD, OWRITE, QTAUTH, QTDIR, QTFILE, RFNAMEG};
 use portolan::abi::limit;
-use portolan::abi::portal::{Answer, Limits, RWAIT, Request, WANT_FLUSH, op};
+use portolan::abi::portal::{Answer, Limits, NOFID, RWAIT, Request, WANT_FLUSH, op};
 use portolan::alloc::format;
 use portolan::portal::{self, Portal};
 use portolan::{File, Result, fs, process, sys};
@@ -44,6 +44,7 @@ pub(super) const CONDUCT: &[&str] = &[
     "kill",     // kills it, and answers
     "clunks",   // answers how many Tclunks have come, in 8 bytes
     "flushes",  // the same of Tflush
+    "auth",     // an authentication file: gives a challenge, takes `response`
     "walked",   // can be walked to once `open` is said
     "nap",      // answers after half a second
     "latenest", // as `nest`, after a while
@@ -58,6 +59,8 @@ static OTHER: AtomicI32 = AtomicI32::new(-1);
 static OPEN: AtomicBool = AtomicBool::new(false);
 static MAPPED: AtomicU64 = AtomicU64::new(0);
 static WAKES: AtomicU64 = AtomicU64::new(0);
+/// Somebody has written the right response.
+static RESPONDED: AtomicBool = AtomicBool::new(false);
 /// Tflush waits at the gate.
 static DEAF: AtomicBool = AtomicBool::new(false);
 /// The next message of type `RAW[0]` is answered with the four words behind it.
@@ -81,6 +84,39 @@ fn plain(request: u8) -> Answer {
 fn qid(request: u8, path: u8) -> Answer {
     let kind = if path == 0 { QTDIR } else { QTFILE };
     Answer { head: Answer::make_head(request + 1, kind, 0), w1: u64::from(path), ..Answer::default() }
+}
+
+/// The tree that an attach or auth asks for.
+fn tree(r: &Request) -> &[u8] {
+    // SAFETY: the message page is this activation's own for the call.
+    let page = unsafe { core::slice::from_raw_parts(r.page as *const u8, limit::PAGE) };
+    let text = |at: usize| &page[at + 2..at + 2 + usize::from(u16::from_le_bytes([page[at], page[at + 1]]))];
+    text(2 + text(0).len())
+}
+
+fn path_of(name: &str) -> u8 {
+    CONDUCT.iter().position(|c| *c == name).unwrap_or(0) as u8
+}
+
+/// The tree `auth` is given to those alone who have written the response to their authentication file.
+fn attach(r: &Request) -> Answer {
+    let authentic = r.fid2() != NOFID
+        && conduct(r, r.fid2()).load(Ordering::Relaxed) == path_of("auth")
+        && RESPONDED.load(Ordering::SeqCst);
+    if tree(r) == b"auth" && !authentic {
+        return error(Known::Perm);
+    }
+    conduct(r, r.fid()).store(0, Ordering::Relaxed);
+    qid(op::TATTACH, 0)
+}
+
+fn auth(r: &Request) -> Answer {
+    if tree(r) == b"gate" {
+        gate();
+    }
+    conduct(r, r.fid()).store(path_of("auth"), Ordering::Relaxed);
+    let path = u64::from(path_of("auth"));
+    Answer { head: Answer::make_head(op::TAUTH + 1, QTAUTH, 0), w1: path, ..Answer::default() }
 }
 
 /// The names of a walk, and what they lead to.
@@ -193,6 +229,13 @@ fn read(r: &Request) -> Answer {
             rread(0, 0)
         }
         "note" => tell(r, "note", "told"),
+        "auth" => {
+            let text = b"challenge";
+            let n = text.len().min(r.count() as usize);
+            // SAFETY: the kernel made room for `count` bytes at the payload's address.
+            unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), r.payload as *mut u8, n) };
+            rread(n as u32, 0)
+        }
         "notes" => {
             tell(r, "note", "told");
             tell(r, "note", "told")
@@ -252,6 +295,10 @@ fn forward(r: &Request) -> Answer {
 fn write(r: &Request) -> Answer {
     // SAFETY: the kernel put `count` bytes at the payload's address.
     let text = unsafe { core::slice::from_raw_parts(r.payload as *const u8, r.count().min(64) as usize) };
+    if conduct(r, r.fid()).load(Ordering::Relaxed) == path_of("auth") {
+        RESPONDED.store(text == b"response", Ordering::SeqCst);
+        return if text == b"response" { rwrite(r) } else { error(Known::Perm) };
+    }
     match text {
         b"open" => {
             OPEN.store(true, Ordering::SeqCst);
@@ -270,6 +317,10 @@ fn write(r: &Request) -> Answer {
         },
         _ => {}
     }
+    rwrite(r)
+}
+
+fn rwrite(r: &Request) -> Answer {
     Answer { head: Answer::make_head(op::TWRITE + 1, 0, r.count()), ..Answer::default() }
 }
 
@@ -296,10 +347,8 @@ extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u6
         let _ = sys::reply(&Answer { head, w1, w2, w3 });
     }
     let answer = match r.op() {
-        op::TATTACH => {
-            conduct(&r, r.fid()).store(0, Ordering::Relaxed);
-            qid(op::TATTACH, 0)
-        }
+        op::TATTACH => attach(&r),
+        op::TAUTH => auth(&r),
         op::TWALK => walk(&r),
         op::TOPEN => qid(op::TOPEN, conduct(&r, r.fid()).load(Ordering::Relaxed)),
         op::TREAD => read(&r),

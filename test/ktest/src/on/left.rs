@@ -18,6 +18,7 @@ type Row = (&'static str, fn(u8) -> Result<()>);
 
 pub(super) const TESTS: &[Row] = &[
     ("t19_fault_fid_in_quarantine", quarantine),
+    ("t19_fault_authentication_file_in_quarantine", auth_quarantine),
     ("t19_fault_lent_pages_are_replaced", |cpu| replaced("scribble", cpu)),
     ("t19_fault_lent_pages_are_replaced_where_they_were_lent_on", |cpu| replaced("lendon", cpu)),
     ("t19_fault_flush_is_seen_by_who_asks", flush_seen),
@@ -77,6 +78,25 @@ fn quarantine(cpu: u8) -> Result<()> {
         check!(number(&clunks)? == before, "a fid was clunked that may not exist");
         null.write_all(b"open")?;
         in_time("the fid was not clunked", || Ok(number(&clunks)? == before + 1))
+    })
+}
+
+/// The same of an authentication file.
+fn auth_quarantine(cpu: u8) -> Result<()> {
+    with_imp(4, Flush::Unseen, || {
+        let (clunks, null) = (open("clunks")?, File::open("/mnt/null", ORDWR)?);
+        let server = File::open("/srv/imp", ORDWR)?;
+        let client = child(|| {
+            stay_on(process::id(), cpu)?;
+            sys::fauth(server.fd(), b"gate").map(drop).ok_or_else(Error::last)
+        })?;
+        let state = until(client, "Call:")?;
+        check!(state.contains(":auth"), "the client is {state}");
+        let before = number(&clunks)?;
+        kill(client)?;
+        check!(words(client)? == "killed", "the client was not killed");
+        null.write_all(b"open")?;
+        in_time("the file was not clunked", || Ok(number(&clunks)? == before + 1))
     })
 }
 

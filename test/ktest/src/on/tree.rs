@@ -16,6 +16,7 @@ use portolan::{File, Result, fs, process, sys, time};
 pub(super) const TESTS: &[Test] = &[
     ("t25_cap_changes_the_user_once", cap),
     ("t25_users_are_kept_apart", users),
+    ("t25_auth_is_passed_through", authentic),
     ("t25_srv_permissions", srv_permissions),
     ("t26_proc_files", proc_files),
     ("t26_proc_status_says_whom_it_waits_for", waits_for),
@@ -79,6 +80,43 @@ fn cap() -> Result<()> {
         fails(become_user(bad), Known::BadCtl)?;
     }
     fails(File::open("#cap/use", OREAD), Known::Perm)
+}
+
+/// A server that lets in only those who answer its challenge: the kernel hands both through, and takes for an
+/// authentication file only one of that server.
+fn authentic() -> Result<()> {
+    let imp = imp::mounted("imp", "/mnt", 4)?;
+    let other = imp::start("other", 4)?;
+    let r = passed_through();
+    imp::stop("other", other);
+    imp::stop("imp", imp);
+    r
+}
+
+fn passed_through() -> Result<()> {
+    let (server, other) = (File::open("/srv/imp", ORDWR)?, File::open("/srv/other", ORDWR)?);
+    let fauth = |f: &File| sys::fauth(f.fd(), b"auth").map(File::from_fd).ok_or_else(portolan::Error::last);
+    let mount = |server: &File, afd: i32| {
+        sys::mount(server.fd(), afd, b"/n", MREPL, b"auth").ok_or_else(portolan::Error::last)
+    };
+    fails(mount(&server, -1), Known::Perm)?;
+    let auth = fauth(&server)?;
+    let mut buf = [0; 32];
+    let n = auth.read(&mut buf)?;
+    check!(&buf[..n] == b"challenge", "the challenge is {:?}", &buf[..n]);
+    fails(mount(&server, auth.fd()), Known::Perm)?;
+    fails(auth.write_all(b"guess"), Known::Perm)?;
+    fails(mount(&server, auth.fd()), Known::Perm)?;
+    auth.write_all(b"response")?;
+    // Neither a file of another server nor one that is none of this kind stands for it.
+    let (wrong, null) = (fauth(&other)?, File::open("#sys/null", ORDWR)?);
+    let plain = File::open("/mnt/data", OREAD)?;
+    for f in [&wrong, &null, &plain] {
+        fails(mount(&server, f.fd()), Known::BadArg)?;
+    }
+    mount(&server, auth.fd())?;
+    check!(File::open("/n/data", OREAD)?.read(&mut buf)? == buf.len(), "the tree does not serve");
+    fs::unmount("", "/n")
 }
 
 fn users() -> Result<()> {
