@@ -49,6 +49,7 @@ mod s55_programs;
 mod s60_host;
 mod s70_supervise;
 mod s71_sandbox;
+mod s72_new;
 mod s74_crash;
 
 use runner::{Scenario, long, short};
@@ -92,6 +93,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s60_host", 600, s60_host::run),
     short("s70_supervise", 300, s70_supervise::run),
     short("s71_sandbox", 300, s71_sandbox::run),
+    short("s72_new", 600, s72_new::run),
     short("s74_crash", 300, s74_crash::run),
 ];
 

@@ -11,13 +11,14 @@ usage: cargo xtask COMMAND
            --all   the long ones too
            --list  name them and run nothing
   size     the kernel's loaded bytes, against their gate
+  new      begins a program or a server; `new --help` tells how
   bench    what the short paths cost; `bench --help` tells its options";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
-        // It has a help of its own.
-        Some((command, rest)) if command == "bench" => tool("bench", rest),
+        // They have a help of their own.
+        Some((command, rest)) if command == "bench" || command == "new" => tool(command, rest),
         Some(_) if wants_help(&words) => {
             println!("{USAGE}\n{}", xtask::run::HELP);
             return ExitCode::SUCCESS;
