@@ -86,6 +86,8 @@ fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
     t.until("a new file")?;
     t.send("hello\rwurld\x1b[D\x1b[D\x1b[D\x7fo\x13")?;
     t.until("saved: 12 bytes")?;
+    // A terminal of one column and one row is one too.
+    t.send("\x1b[1;1Rab\x1b[A\x1b[B\x1b[24;80R\x7f\x7f")?;
     t.send("x\x11")?;
     t.until("not saved")?;
     t.send("\x1a\x11\x11")?;

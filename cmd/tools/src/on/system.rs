@@ -3,11 +3,10 @@
 use super::given::{Given, answer, output};
 use super::{Outcome, Text, base, join, parent, text};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OWRITE};
+use portolan::abi::file::{DMDIR, OREAD, OWRITE};
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
 use portolan::alloc::vec::Vec;
-use portolan::fs::Stat;
 use portolan::{Error, File, Result, env, fs, print, println};
 use tools::amount;
 
@@ -199,8 +198,7 @@ pub(super) fn free(g: &mut Given) -> Result<()> {
 pub(super) fn sync(g: &mut Given) -> Result<()> {
     let mut outcome = Outcome::default();
     for path in &g.rest {
-        // In 9P a change of nothing asks for what was written to be made safe.
-        match fs::wstat(path, &Stat::NOCHANGE) {
+        match File::open(path, OREAD).and_then(|f| f.sync()) {
             Err(e) if e.is(Known::NotSupported) => {}
             r => {
                 outcome.note(path, r);

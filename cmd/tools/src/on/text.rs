@@ -141,6 +141,8 @@ struct Counts {
 
 fn count(f: &File, buf: &mut [u8]) -> Result<Counts> {
     let (mut c, mut word, mut column) = (Counts::default(), false, 0);
+    // A character may go over two reads.
+    let (mut held, mut len) = ([0; 4], 0);
     loop {
         let n = f.read(buf)?;
         if n == 0 {
@@ -161,7 +163,16 @@ fn count(f: &File, buf: &mut [u8]) -> Result<Counts> {
                     c.lines += u64::from(b == b'\n');
                 }
                 b'\t' => column += 8 - column % 8,
-                _ => column += u64::from(starts && b >= b' ' && b != 0x7f),
+                b' '..=b'~' => column += 1,
+                _ => {
+                    len = if starts { 0 } else { len };
+                    if let Some(slot) = held.get_mut(len) {
+                        *slot = b;
+                        len += 1;
+                    }
+                    let c = core::str::from_utf8(&held[..len]).ok().and_then(|s| s.chars().next());
+                    column += c.filter(|c| !c.is_control()).map_or(0, term::width_of) as u64;
+                }
             }
         }
     }
