@@ -12,7 +12,7 @@
 //! Locks: `run` is taken under any object's lock, and under it only the run queue's. `call` is taken from the front of
 //! a chain to its end.
 
-use crate::base::{Link, Linked, Queue, Ref, Spin};
+use crate::base::{Link, Linked, Queue, Ref, Spin, copy};
 use crate::call::{Act, Portal};
 use crate::counters;
 use crate::machine::{self, Context, Frame, Root};
@@ -129,7 +129,7 @@ impl ErrorText {
             len = len.saturating_sub(1);
         }
         if let (Some(to), Some(from)) = (self.bytes.get_mut(..len), words.get(..len)) {
-            to.copy_from_slice(from);
+            copy(from, to);
             self.len = len;
         }
     }

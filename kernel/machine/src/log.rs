@@ -1,5 +1,6 @@
 //! The kernel's own words, on the debug console: text and numbers, without the library's formatting.
 
+use kernel_core::base::{decimal, hexadecimal};
 use kernel_core::machine;
 
 /// Exit code of a kernel that gave up (QEMU's status is twice the code and one).
@@ -38,18 +39,8 @@ impl From<u32> for Part<'_> {
     }
 }
 
-fn number(mut n: u64, base: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789abcdef"[(n % base) as usize];
-        n /= base;
-        if n == 0 {
-            break;
-        }
-    }
-    digits[at..].iter().for_each(|&d| machine::debug(d));
+fn bytes(all: &[u8]) {
+    all.iter().for_each(|&b| machine::debug(b));
 }
 
 /// Writes a line.
@@ -57,12 +48,11 @@ fn number(mut n: u64, base: u64) {
 pub(crate) fn line(parts: &[Part<'_>]) {
     for p in parts {
         match *p {
-            Part::Text(s) => s.bytes().for_each(machine::debug),
-            Part::Number(n) => number(n, 10),
+            Part::Text(s) => bytes(s.as_bytes()),
+            Part::Number(n) => bytes(decimal(n, &mut [0; 20])),
             Part::Hex(n) => {
-                machine::debug(b'0');
-                machine::debug(b'x');
-                number(n, 16);
+                bytes(b"0x");
+                bytes(hexadecimal(n, &mut [0; 16]));
             }
         }
     }

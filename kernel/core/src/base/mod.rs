@@ -17,4 +17,5 @@ pub use list::List;
 pub use lock::{Held, Spin};
 pub use queue::{Link, Linked, Pile, Queue};
 pub use text::Text;
-pub(crate) use text::{decimal, hexadecimal, number, parse, split};
+pub use text::{decimal, hexadecimal};
+pub(crate) use text::{number, parse, split};

@@ -58,12 +58,12 @@ impl Text {
 }
 
 /// A number's digits.
-pub(crate) fn decimal(n: u64, digits: &mut [u8; 20]) -> &[u8] {
+pub fn decimal(n: u64, digits: &mut [u8; 20]) -> &[u8] {
     in_base(n, 10, digits)
 }
 
 /// A number's digits in base 16.
-pub(crate) fn hexadecimal(n: u64, digits: &mut [u8; 16]) -> &[u8] {
+pub fn hexadecimal(n: u64, digits: &mut [u8; 16]) -> &[u8] {
     in_base(n, 16, digits)
 }
 

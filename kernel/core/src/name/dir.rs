@@ -5,7 +5,7 @@
 
 use super::file::File;
 use super::{Head, Scope};
-use crate::base::{Bytes, Ref};
+use crate::base::{Bytes, Ref, copy};
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use abi::error::Error;
@@ -62,7 +62,7 @@ pub(crate) fn renamed(record: &[u8], name: &[u8]) -> Result<Bytes> {
     ])?;
     let size = u16::try_from(new.len().saturating_sub(2)).map_err(|_| Error::NameTooLong)?;
     if let Some(to) = new.get_mut(..2) {
-        to.copy_from_slice(&size.to_le_bytes());
+        copy(&size.to_le_bytes(), to);
     }
     Ok(new)
 }

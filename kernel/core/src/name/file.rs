@@ -1,6 +1,6 @@
 //! [`File`]: a fid of a session, clunked when it is dropped.
 
-use crate::base::{Bytes, Ref};
+use crate::base::{Bytes, Ref, copy};
 use crate::call::Portal;
 use crate::msg::{Data, Fail, Msg, Reply, Result};
 use crate::session::{self, Session};
@@ -35,8 +35,8 @@ pub fn body_string(to: &mut [u8], at: usize, s: &[u8]) -> Result<usize> {
     let (Some(head), true) = (to.get_mut(at..start), s.len() <= usize::from(u16::MAX)) else {
         return Err(Error::NameTooLong.into());
     };
-    head.copy_from_slice(&len.to_le_bytes());
-    to.get_mut(start..end).ok_or(Error::NameTooLong)?.copy_from_slice(s);
+    copy(&len.to_le_bytes(), head);
+    copy(s, to.get_mut(start..end).ok_or(Error::NameTooLong)?);
     Ok(end)
 }
 

@@ -4,7 +4,7 @@
 //! back the way the name came, across whatever is mounted. A relative path that climbs above its start continues from
 //! the text of the working directory's own path. Why the text alone decides: doc/decisions/lexical-names.md.
 
-use crate::base::Bytes;
+use crate::base::{Bytes, copy};
 use crate::msg::Result;
 use abi::error::Error;
 use abi::limit;
@@ -153,7 +153,7 @@ impl Builder {
     fn put(&mut self, part: &[u8]) {
         let end = self.len.saturating_add(part.len());
         if let Some(to) = self.bytes.get_mut(self.len..end) {
-            to.copy_from_slice(part);
+            copy(part, to);
             self.len = end;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! All of the new program is made before anything of the old is given up, so that a failure leaves the caller as it was.
 
-use crate::base::{Bytes, List, Ref};
+use crate::base::{Bytes, List, Ref, copy};
 use crate::machine::{self, Rights};
 use crate::mem::elf::{self, ReadAt, Share};
 use crate::mem::{Space, archive, file, space::Use};
@@ -131,7 +131,7 @@ pub fn start_first() -> Result<()> {
         let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or(&[]);
         let n = from.len().min(to.len());
         if let (Some(t), Some(f)) = (to.get_mut(..n), from.get(..n)) {
-            t.copy_from_slice(f);
+            copy(f, t);
         }
         Ok(n)
     };

@@ -5,7 +5,7 @@
 //! handler finds and may change lie on the program's own stack; whatever it puts there, the machine makes sane.
 
 use super::Proc;
-use crate::base::{Bytes, List, Ref};
+use crate::base::{Bytes, List, Ref, copy};
 use crate::call;
 use crate::machine::{self, VECTOR};
 use crate::msg::{Result, UserBuf};
@@ -170,7 +170,7 @@ fn encode(f: &Frame) -> [u8; size_of::<Frame>()] {
     let mut b = [0; size_of::<Frame>()];
     let rest = [f.pc, f.sp, f.flags];
     for (to, word) in b.chunks_exact_mut(8).zip(f.general.iter().chain(&rest)) {
-        to.copy_from_slice(&word.to_le_bytes());
+        copy(&word.to_le_bytes(), to);
     }
     b
 }

@@ -3,7 +3,7 @@
 //! Each takes the six argument words as they came and gives the result's word. A word from a program is an allegation:
 //! the first line of a handler narrows it, and a pointer becomes a [`UserBuf`].
 
-use crate::base::{Bytes, Ref};
+use crate::base::{Bytes, Ref, copy};
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use crate::name::{Chan, Scope, ops};
@@ -193,7 +193,7 @@ pub(super) fn pipe([fds, ..]: Args) -> Result<u64> {
     let second = ports.add(b, false).inspect_err(|_| drop(ports.close(first)))?;
     let mut both = [0; 8];
     for (to, fd) in both.chunks_exact_mut(4).zip([first, second]) {
-        to.copy_from_slice(&u32::try_from(fd).unwrap_or(0).to_le_bytes());
+        copy(&u32::try_from(fd).unwrap_or(0).to_le_bytes(), to);
     }
     if !machine::copy_out(UserBuf { addr: fds, len: both.len() }, &both) {
         drop((ports.close(first), ports.close(second)));

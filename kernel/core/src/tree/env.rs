@@ -1,7 +1,7 @@
 //! `#env`: the environment of a process group, a file for each variable (env(3)).
 
 use super::{Entry, Tree, give, here, take, wrote};
-use crate::base::{Bytes, List, Ref, Spin};
+use crate::base::{Bytes, List, Ref, Spin, copy};
 use crate::msg::{Msg, Reply, Result};
 use abi::error::Error;
 use abi::file::{OTRUNC, QTFILE, Qid};
@@ -135,9 +135,9 @@ impl Tree for Envs {
         let v = vars.get(file)?;
         let mut all = Bytes::zeroed(end.max(v.value.len()))?;
         if let Some(to) = all.get_mut(..v.value.len()) {
-            to.copy_from_slice(&v.value);
+            copy(&v.value, to);
         }
-        all.get_mut(at..end).ok_or(Error::NoSpace)?.copy_from_slice(&new);
+        copy(&new, all.get_mut(at..end).ok_or(Error::NoSpace)?);
         v.value = all;
         v.vers = v.vers.wrapping_add(1).max(1);
         wrote(m)

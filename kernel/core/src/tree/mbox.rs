@@ -9,7 +9,7 @@
 
 use super::mail::{Letter, Mailbox, Mode, Side, wake};
 use super::{Entry, Parcel, Tree, here, put, take, wrote};
-use crate::base::{Bytes, List, Ref, Spin, decimal, parse, split};
+use crate::base::{Bytes, List, Ref, Spin, copy, decimal, parse, split};
 use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::proc::{self, Proc};
@@ -259,7 +259,7 @@ fn head<'b>(letter: &Letter, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
     for part in parts {
         let next = end.saturating_add(part.len());
         if let Some(to) = buf.get_mut(end..next) {
-            to.copy_from_slice(part);
+            copy(part, to);
             end = next;
         }
     }

@@ -5,7 +5,7 @@
 //! file once the buffer is empty, and writes fail and are told by a note.
 
 use super::{Entry, Parcel, Tree, here, put, take, wrote};
-use crate::base::{Bytes, List, Ref, Spin};
+use crate::base::{Bytes, List, Ref, Spin, copy};
 use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::thread::{self, Doing, Thread, Waiters};
@@ -91,7 +91,7 @@ impl Way {
             [(self.from..self.from.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)]
         {
             if let (Some(t), Some(f)) = (to.get_mut(t), self.buffer.get(range)) {
-                t.copy_from_slice(f);
+                copy(f, t);
             }
         }
         self.from = self.from.saturating_add(n) % ROOM;
@@ -124,7 +124,7 @@ impl Way {
         let first = n.min(ROOM.saturating_sub(at));
         for (range, f) in [(at..at.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)] {
             if let (Some(t), Some(f)) = (self.buffer.get_mut(range), bytes.get(f)) {
-                t.copy_from_slice(f);
+                copy(f, t);
             }
         }
         self.len = self.len.saturating_add(n);

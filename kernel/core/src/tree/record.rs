@@ -1,6 +1,6 @@
 //! Stat records (stat(5)) of the kernel's own files.
 
-use crate::base::Short;
+use crate::base::{Short, copy};
 use crate::msg::Result;
 use abi::error::Error;
 use abi::file::Qid;
@@ -32,7 +32,7 @@ impl Entry {
         let mut put = |bytes: &[u8]| {
             let end = at.saturating_add(bytes.len());
             if let Some(to) = buf.get_mut(at..end) {
-                to.copy_from_slice(bytes);
+                copy(bytes, to);
                 at = end;
             }
         };
@@ -52,7 +52,7 @@ impl Entry {
         }
         let size = u16::try_from(at.saturating_sub(2)).map_err(|_| Error::NameTooLong)?;
         if let Some(to) = buf.get_mut(..2) {
-            to.copy_from_slice(&size.to_le_bytes());
+            copy(&size.to_le_bytes(), to);
         }
         Ok(buf.get(..at).unwrap_or(&[]))
     }

@@ -123,7 +123,7 @@ pub(super) struct TablePointer {
 /// Sets up the CPU that runs this, with a stack for faults that must not happen.
 pub(super) fn init(number: usize, emergency_stack: u64) {
     // SAFETY: the number is below CPUS, and no other CPU touches this block.
-    let cpu = unsafe { &mut (*BLOCKS.0.get())[number] };
+    let cpu = unsafe { &mut (*BLOCKS.0.get())[number % CPUS] };
     cpu.number = number;
     cpu.task.ist[0] = emergency_stack;
     cpu.task.iomap = size_of::<Task>() as u16;
@@ -155,7 +155,7 @@ pub(super) fn init(number: usize, emergency_stack: u64) {
     }
     trap::load();
     apic::enable();
-    APIC_IDS[number].store(apic::id(), Ordering::Release);
+    APIC_IDS[number % CPUS].store(apic::id(), Ordering::Release);
 }
 
 /// Says how many CPUs run.
