@@ -9,7 +9,7 @@ const LANES: &[(&str, &[&str])] = &[
     ("portolan-abi", &[""]),
     ("portolan-ninep", &[""]),
     ("portolan-serve", &[""]),
-    ("kernel-core", &["base::", "mem::elf", "mem::archive", "mem::shootdown", "run::", "tree::text"]),
+    ("kernel-core", &["base::counted", "base::lock", "base::queue::tests::a_pile"]),
 ];
 
 /// The scenario.

@@ -361,7 +361,8 @@ extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u6
             plain(op::TFLUSH)
         }
         op::TCLUNK => {
-            CLUNKS.fetch_add(1, Ordering::SeqCst);
+            // One of no fid does not count.
+            CLUNKS.fetch_add(u64::from(r.fid() != NOFID), Ordering::SeqCst);
             plain(op::TCLUNK)
         }
         op::TREMOVE => plain(op::TREMOVE),
