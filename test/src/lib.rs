@@ -86,7 +86,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s31_terminal", 900, s31_terminal::run),
     short("s40_rc", 900, s40_rc::run),
     short("s45_many", 200, s45_many::run),
-    short("s45_segments", 240, s45_segments::run),
+    short("s45_segments", 900, s45_segments::run),
     short("s46_portal", 120, s46_portal::run),
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),

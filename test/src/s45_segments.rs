@@ -59,7 +59,7 @@ fn large(ctx: &mut Ctx) -> Result<String, crate::ctx::Failure> {
     // sum(1) of BSD: rotate to the right, add.
     let sum = bytes.iter().fold(0u32, |s, &b| ((s >> 1) + ((s & 1) << 15) + u32::from(b)) & 0xffff);
     let mut command = Command::new(ctx.bin("xtask")?);
-    command.args(["run", "--memory", "16", "--timeout", "100", "--share"]).arg(&share);
+    command.args(["run", "--memory", "16", "--timeout", "400", "--share"]).arg(&share);
     let said = ctx.run(command.args(["-c", "sum -m /n/host/big; cat /dev/counters /dev/memory"]))?;
     let want = format!("{sum:05} {:5} /n/host/big", LEN / 1024);
     ensure(said.lines().any(|l| l == want), || format!("no line {want:?}"))?;
