@@ -82,7 +82,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s00_boot", 600, s00_boot::run),
     short("s05_run", 300, s05_run::run),
     short("s10_kernel", 600, s10_kernel::run),
-    short("s20_bench", 300, s20_bench::run),
+    short("s20_bench", 600, s20_bench::run),
     short("s31_terminal", 900, s31_terminal::run),
     short("s40_rc", 900, s40_rc::run),
     short("s45_many", 200, s45_many::run),
