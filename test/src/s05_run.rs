@@ -68,7 +68,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     )?;
     // Less memory than the programs need: it must end, and say that it did not come so far.
     expect(
-        run_with(&program, &["--memory", "4", "--timeout", "20", "-c", "echo"], b"").map(fewer),
+        run_with(&program, &["--memory", "4", "--timeout", "60", "-c", "echo"], b"").map(fewer),
         0,
         b"",
         "",

@@ -25,13 +25,12 @@ cat /tmp/t/d/rc /tmp/t/d/f >/tmp/t/both
 cmp /tmp/t/d/rc /bin/rc
 echo more >>/tmp/t/d/f
 echo other >/tmp/t/d/f
-ls -l /tmp/t /tmp/t/d
-cat /tmp/t/d
+ls -l /tmp/t /tmp/t/d >/tmp/names
 cat /tmp/t/nothing
 mkdir /tmp/t/d
 rm /tmp/t/d
 for(i in 1 2 3 4 5 6 7 8 9) for(j in 1 2 3) echo $i >/tmp/t/d/e/$i^-a-rather-long-name-$j
-ls /tmp/t/d/e
+ls /tmp/t/d/e >/tmp/names
 rm /tmp/t/d/e/1* /tmp/t/nothing
 rm -r /tmp/t/d
 cmp /tmp/t/both /bin/rc'
@@ -48,8 +47,11 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     calls.sort_by(|a, b| a.time.total_cmp(&b.time));
 
     let server = Ramfs::new(&crate::con9_memory::options()).map_err(|e| e.text())?;
-    let mut wire =
-        Wire { engine: Engine::new(server), connection: Connection::new(1).map_err(|e| e.text())? };
+    let mut wire = Wire {
+        engine: Engine::new(server),
+        connection: Connection::new(1).map_err(|e| e.text())?,
+        unseen: 0,
+    };
     wire.ask(NOTAG, &Tmsg::Tversion { msize: MSIZE, version: ninep::VERSION })?;
     let mut kinds: Vec<&str> = Vec::new();
     for call in &calls {
@@ -65,7 +67,12 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     {
         ensure(kinds.contains(&kind), || format!("no {kind} among {} calls: {kinds:?}", calls.len()))?;
     }
-    Ok(format!("{} calls answered as on a wire, {} kinds of message", calls.len(), kinds.len()))
+    Ok(format!(
+        "{} calls answered as on a wire, {} kinds of message, {} clunks between",
+        calls.len(),
+        kinds.len(),
+        wire.unseen
+    ))
 }
 
 /// A line of the trace: when, what was asked and answered.
@@ -87,6 +94,8 @@ fn call(line: &str) -> Option<Call<'_>> {
 struct Wire {
     engine: Engine<Ramfs>,
     connection: Connection<Ramfs>,
+    /// Clunks that the trace does not have.
+    unseen: usize,
 }
 
 impl Wire {
@@ -109,7 +118,14 @@ impl Wire {
             "Tattach" => Tmsg::Tattach { fid, afid: NOFID, uname: words[5], aname: "" },
             "Twalk" => {
                 path = names(5)?;
-                Tmsg::Twalk { fid, newfid: number("newfid", 10)? as u32, wname: Names::new(&path)? }
+                let newfid = number("newfid", 10)? as u32;
+                // The kernel clunks on its own time what a segment has kept open: nobody's doing, and not in the trace.
+                // A fid that is walked to anew is such a one.
+                if newfid != fid && self.ask(1, &Tmsg::Tstat { fid: newfid })?.starts_with("Rstat") {
+                    self.ask(1, &Tmsg::Tclunk { fid: newfid })?;
+                    self.unseen += 1;
+                }
+                Tmsg::Twalk { fid, newfid, wname: Names::new(&path)? }
             }
             "Topen" => Tmsg::Topen { fid, mode: number("mode", 10)? as u8 },
             "Tcreate" => {

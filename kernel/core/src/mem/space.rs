@@ -32,6 +32,8 @@ const END: u64 = USER_END - PAGE64;
 const ANYWHERE: u64 = 0x1000_0000_0000;
 /// How many frames are taken out before the CPUs are made to forget them.
 const BATCH: usize = 64;
+/// So much of a first stack is wired; more has been used by few servers when they begin to serve.
+const WIRED_STACK: u64 = 64 << 10;
 
 /// What a range is for, as /proc shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,7 +259,7 @@ impl Space {
         let (start, end) = pages(addr, len)?;
         state.insert(Attachment { start, end, rights, kind, plain: true, file: None })?;
         if state.wired || kind == Use::Activation {
-            let made = self.populate(start, end, rights);
+            let made = self.populate(start, end, u64::MAX, rights);
             if made.is_err() {
                 self.take_out(&mut state, start, end);
             }
@@ -324,11 +326,12 @@ impl Space {
         done
     }
 
-    /// Makes the absent pages of a range, which lies in an attachment, and those its own that are shared since a fork.
-    fn populate(&self, start: u64, end: u64, rights: Rights) -> Result<()> {
+    /// Makes the absent pages of a range, which lies in an attachment, up to so many bytes below its end, and those its own
+    /// that are shared since a fork.
+    fn populate(&self, start: u64, end: u64, depth: u64, rights: Rights) -> Result<()> {
         for addr in (start..end).step_by(PAGE) {
             match machine::lookup(self.root, addr) {
-                None if self.gone(addr) => {}
+                None if end.saturating_sub(addr) > depth || self.gone(addr) => {}
                 None => self.make(addr, rights).map(drop)?,
                 Some((frame, have)) if have != rights => self.unshare(addr, frame).map(drop)?,
                 Some(_) => {}
@@ -516,7 +519,7 @@ impl Space {
                 a.end = end;
             }
             if state.wired
-                && let Err(e) = self.populate(old, end, Rights::Write)
+                && let Err(e) = self.populate(old, end, u64::MAX, Rights::Write)
             {
                 self.cut(&mut state, old, end)?;
                 return Err(e);
@@ -616,7 +619,9 @@ impl Space {
         {
             let mut state = self.state.lock();
             for a in state.list.iter().filter(|a| a.kind != Use::Device && a.file.is_none()) {
-                self.populate(a.start, a.end, a.rights)?;
+                // A stack is mostly room that is never used: its pages below the first are made as it grows.
+                let depth = if a.kind == Use::Stack { WIRED_STACK } else { u64::MAX };
+                self.populate(a.start, a.end, depth, a.rights)?;
             }
             state.wired = true;
             state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));

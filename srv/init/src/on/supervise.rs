@@ -19,6 +19,8 @@ use portolan::{Error, File, Mutex, Result, fs, note, portal, process, sys, threa
 
 /// How long a service may take until it has posted itself.
 const READY: Duration = Duration::from_secs(20);
+/// How long init waits to hear of its start, at most.
+const SLOWEST: Duration = Duration::from_secs(25);
 /// How often those with a grace are asked.
 const ASK: Duration = Duration::from_secs(1);
 
@@ -108,7 +110,13 @@ impl Supervised {
     /// Starts its thread, and waits until the service stands or has failed to.
     pub(super) fn begin(&'static self) -> Result<()> {
         thread::Builder::new().stack(thread::SMALL).spawn(move || self.run())?;
-        while sys::semacquire(&self.begun, -1) != Some(1) {}
+        // A note may end a wait early; that its thread was ended, for want of memory, nobody tells.
+        let end = time::now() + SLOWEST;
+        while sys::semacquire(&self.begun, SLOWEST.as_nanos() as i64) != Some(1) {
+            if time::now() > end {
+                return Err(Error::of(&self.spec.name, "does not come up"));
+            }
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::call::{child, words};
 use super::fault::stay_on;
 use super::{Test, check, imp};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{OREAD, OWRITE, RFENVG, RFFDG};
+use portolan::abi::file::{OREAD, RFENVG, RFFDG};
 use portolan::abi::sys::Sys;
 use portolan::alloc::format;
 use portolan::alloc::vec;
@@ -59,60 +59,51 @@ fn beside() -> Result<()> {
     Ok(())
 }
 
-/// Processes without end: an error for who forks, and all of them can be ended.
+/// Processes without end: who forks is told that memory is out, or ended where it can't even have a page of its own;
+/// nobody else is, and all of them can be ended.
 fn processes() -> Result<()> {
-    let mut all: Vec<u32> = Vec::new();
-    all.try_reserve_exact(20_000).map_err(|_| Error::new("no room for the numbers"))?;
-    let e = loop {
-        if all.len() == all.capacity() {
-            return Err(Error::new("there is no end of processes"));
+    let [near, far] = sys::pipe().ok_or_else(Error::last)?;
+    let forker = child(|| {
+        let _ = sys::close(near);
+        let _ = sys::pread(far, &mut [0], -1);
+        loop {
+            match process::fork(RFFDG) {
+                Ok(0) => {
+                    // Until the last writer has gone.
+                    let _ = sys::pread(far, &mut [0], -1);
+                    sys::exits(b"");
+                }
+                Ok(_) => {}
+                Err(e) => return Err(e),
+            }
         }
-        match process::fork(RFFDG) {
-            Ok(0) => loop {
-                let _ = sys::sleep(u64::MAX);
-            },
-            Ok(pid) => all.push(pid),
-            Err(e) => break e,
+    })?;
+    // What this process will write to is its own from now on, not shared with the forker.
+    core::hint::black_box(&mut [1u8; 16 << 10]);
+    drop(core::hint::black_box(vec![1u8; 16 << 10]));
+    let begun = sys::pwrite(near, b"x", -1);
+    let status = words(forker)?;
+    let closed = sys::close(near);
+    let _ = sys::close(far);
+    check!(begun == Some(1) && closed.is_some(), "the pipe failed");
+    check!(status.contains("out of memory"), "the forker ended with {status:?}");
+    let mut tries = 0;
+    let last = loop {
+        match child(|| Ok(())) {
+            Ok(pid) => break pid,
+            Err(_) if tries < 200 => tries += 1,
+            Err(e) => return Err(e),
         }
+        let _ = sys::sleep(10_000_000);
     };
-    let (many, no_memory) = (all.len(), e.is(Known::NoMemory));
-    let mut name = [0u8; 32];
-    for pid in all {
-        // Without memory of its own: there is none.
-        let ctl = path(&mut name, pid);
-        if let Some(fd) = sys::open(ctl, OWRITE) {
-            let _ = sys::pwrite(fd, b"kill", -1);
-            let _ = sys::close(fd);
-        }
+    check!(words(last)?.is_empty(), "the memory did not come back");
+    check!(last > forker + 50, "only {} processes", last - forker);
+    while (forker + 1..last).any(|pid| fs::exists(format!("/proc/{pid}/status"))) {
+        tries += 1;
+        check!(tries < 2000, "processes are left");
+        let _ = sys::sleep(10_000_000);
     }
-    let mut ended = 0;
-    while process::wait().is_ok() {
-        ended += 1;
-    }
-    check!(no_memory, "the last fork failed with {e}");
-    check!(many > 50 && ended == many, "{ended} of {many} have ended");
     Ok(())
-}
-
-/// The path of a process's ctl.
-fn path(room: &mut [u8; 32], pid: u32) -> &[u8] {
-    let mut digits = [0u8; 10];
-    let mut at = digits.len();
-    let mut n = pid;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    let mut len = 0;
-    for part in [b"#proc/", &digits[at..], b"/ctl"] {
-        room[len..len + part.len()].copy_from_slice(part);
-        len += part.len();
-    }
-    &room[..len]
 }
 
 const TEXT: u64 = 0x20_0000;
