@@ -148,9 +148,17 @@ fn call_off(me: &Thread) {
             drop(sched::become_current(caller));
         }
         None => {
-            // Somebody else ended the call, and this thread is, or is about to be, on the run queue: go through it.
+            // Somebody else ended the call, and this thread is, or is about to be, on the run queue: go through it. No
+            // handler was entered that could end, so the activation is given back here.
+            if let Some(act) = act {
+                super::leave::orphan_ended(act, false);
+            }
             drop(sched::become_current(sched::again(me)));
             sched::reschedule();
+            let x = me.call.lock().clone();
+            if let Some(x) = x {
+                super::portal::activation_idle(x);
+            }
         }
     }
 }

@@ -173,7 +173,7 @@ pub(super) fn orphan_answered(_me: &Thread, act: &Act, answer: &Answer) -> ! {
     sched::die()
 }
 
-fn orphan_ended(act: &Act, success: bool) {
+pub(super) fn orphan_ended(act: &Act, success: bool) {
     if act.zombie.swap(false, Ordering::Relaxed) {
         counters::ZOMBIES.down();
     }
