@@ -21,11 +21,11 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
             grown.join("\n")
         )
     })?;
-    // The profile counts in quite another way, and comes to the same.
+    // The profile counts in quite another way, and comes to the same but for the mark between two operations.
     let profile = profile::run(&kernel, "null_syscall")?;
     let counted: f64 = profile.split(' ').nth(1).ok_or("no figure")?.parse()?;
     let measured = figures.get("null_syscall").ok_or("no figure")? as f64;
-    ensure((counted - measured).abs() < 4.0, || {
+    ensure((counted - measured).abs() < 8.0, || {
         format!("null_syscall: measured {measured}, but\n{profile}")
     })?;
     Ok(format!("{} rows", baseline.0.len()))

@@ -16,7 +16,7 @@ use std::process::Command;
 /// Works on a server of its own, which is named `t`: in pieces and whole pages, beyond ends, on what is not there,
 /// not allowed or not empty.
 const SCRIPT: &str = "mkdir /tmp/t
-trace rc -c 'ramfs -s t /tmp/t
+trace rc -c '@{ramfs -s t /tmp/t
 mkdir /tmp/t/d /tmp/t/d/e
 echo hello >/tmp/t/d/f
 cat /tmp/t/d/f
@@ -33,13 +33,13 @@ for(i in 1 2 3 4 5 6 7 8 9) for(j in 1 2 3) echo $i >/tmp/t/d/e/$i^-a-rather-lon
 ls /tmp/t/d/e >/tmp/names
 rm /tmp/t/d/e/1* /tmp/t/nothing
 rm -r /tmp/t/d
-cmp /tmp/t/both /bin/rc'
+cmp /tmp/t/both /bin/rc} >[2]/tmp/errors'
 ";
 
 pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ctx.need_deb(&["qemu-system-x86"])?;
     let done = Command::new(ctx.bin("xtask")?).args(["run", "-c", SCRIPT]).output()?;
-    // The trace is on standard error, and the programs' complaints with it.
+    // The trace is on standard error, alone.
     let log = String::from_utf8_lossy(&done.stderr);
     println!("{log}");
     ensure(!log.contains("messages lost"), || "the trace has holes".into())?;
