@@ -30,7 +30,7 @@ const DATA: u64 = 2;
 pub(super) const FILES: &[Fixed] = &[("ctl", 0o222), ("data", 0o444)];
 
 /// Records that wait to be read.
-const RECORDS: usize = 256;
+const RECORDS: usize = 512;
 
 /// Is anything traced?
 static ON: AtomicBool = AtomicBool::new(false);
@@ -101,8 +101,11 @@ struct Ring {
     group: Option<Ref<NoteGroup>>,
     /// When tracing began.
     since: u64,
-    /// Not yet read; room for [`RECORDS`].
+    /// Room for [`RECORDS`], used in a circle.
     records: List<Record>,
+    /// The place of the oldest that has not been read, and how many there are.
+    first: usize,
+    count: usize,
     lost: u32,
     stopped: bool,
     readers: Waiters,
@@ -145,12 +148,31 @@ impl Ring {
     fn new() -> Result<Ring> {
         let mut records = List::new();
         records.reserve(RECORDS)?;
-        Ok(Ring { group: None, since: 0, records, lost: 0, stopped: false, readers: Waiters::new() })
+        Ok(Ring {
+            group: None,
+            since: 0,
+            records,
+            first: 0,
+            count: 0,
+            lost: 0,
+            stopped: false,
+            readers: Waiters::new(),
+        })
     }
 
     fn add(&mut self, record: Record) {
-        if self.records.len() >= RECORDS || self.records.push(record).is_err() {
-            self.lost = self.lost.saturating_add(1);
+        let at = self.first.wrapping_add(self.count) & (RECORDS - 1);
+        let room = match self.records.get_mut(at) {
+            _ if self.count >= RECORDS => false,
+            Some(old) => {
+                *old = record;
+                true
+            }
+            None => self.records.push(record).is_ok(),
+        };
+        match room {
+            true => self.count = self.count.wrapping_add(1),
+            false => self.lost = self.lost.saturating_add(1),
         }
         self.wake();
     }
@@ -163,13 +185,16 @@ impl Ring {
 
     /// The next record, if there is any.
     fn take(&mut self) -> Option<Record> {
-        if self.records.is_empty() && self.lost > 0 {
+        if self.count == 0 && self.lost > 0 {
             let mut r = Record([0; SIZE]);
             r.set(at::OP, &[LOST]);
             r.set(at::COUNT, &core::mem::take(&mut self.lost).to_le_bytes());
             return Some(r);
         }
-        self.records.remove(0)
+        self.count = self.count.checked_sub(1)?;
+        let at = self.first;
+        self.first = at.wrapping_add(1) & (RECORDS - 1);
+        Some(Record(self.records.get(at)?.0))
     }
 }
 
@@ -279,6 +304,19 @@ mod tests {
         for i in 0..RECORDS {
             let r = ring.take().unwrap();
             assert_eq!(r.0[at::FID..at::FID + 4], (i as u32).to_le_bytes());
+        }
+        for i in 0..3 * RECORDS as u32 - 6 {
+            let mut r = Record([0; SIZE]);
+            r.set(at::FID, &i.to_le_bytes());
+            ring.add(r);
+            if i % 3 != 0 {
+                assert!(ring.take().is_some());
+            }
+        }
+        let left = ring.take().unwrap();
+        assert_eq!(left.0[at::FID..at::FID + 4], (2 * RECORDS as u32 - 4).to_le_bytes(), "not in order");
+        while ring.count > 0 {
+            assert!(ring.take().is_some());
         }
         let last = ring.take().unwrap();
         assert_eq!((last.0[at::OP], last.0[at::COUNT]), (LOST, 3));
