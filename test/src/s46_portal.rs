@@ -38,11 +38,15 @@ cmp /tmp/t/both /bin/rc} >[2]/tmp/errors'
 
 pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ctx.need_deb(&["qemu-system-x86"])?;
-    let done = Command::new(ctx.bin("xtask")?).args(["run", "-c", SCRIPT]).output()?;
-    // The trace is on standard error, alone.
-    let log = String::from_utf8_lossy(&done.stderr);
-    println!("{log}");
-    ensure(!log.contains("messages lost"), || "the trace has holes".into())?;
+    let program = ctx.bin("xtask")?;
+    // The trace is on standard error, alone. Where its reader was not quick enough it says so, and is made again.
+    let log = (0..6).find_map(|_| {
+        let done = Command::new(&program).args(["run", "-c", SCRIPT]).output().ok()?;
+        let log = String::from_utf8_lossy(&done.stderr).into_owned();
+        println!("{log}");
+        (!log.contains("messages lost")).then_some(log)
+    });
+    let log = log.ok_or("the trace has holes each time")?;
     let mut calls: Vec<Call<'_>> = log.lines().filter_map(call).collect();
     calls.sort_by(|a, b| a.time.total_cmp(&b.time));
 
