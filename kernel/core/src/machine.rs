@@ -103,6 +103,8 @@ unsafe extern "Rust" {
     pub safe fn debug(byte: u8);
     /// The boot archive, empty when none was given.
     pub safe fn archive() -> &'static [u8];
+    /// Its physical address.
+    pub safe fn archive_at() -> u64;
     /// The command line.
     pub safe fn command_line() -> &'static [u8];
     /// Bytes of the kernel's code, constants and initialised variables.

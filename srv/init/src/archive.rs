@@ -29,6 +29,8 @@ pub struct Entry {
     pub mtime: u32,
     /// Where the data lies in the archive; empty for directories.
     pub data: Range<usize>,
+    /// The number of the first of its names, which are one file.
+    pub file: usize,
 }
 
 /// The table of an archive's contents. Entry 0 is the root.
@@ -83,7 +85,8 @@ fn member(bytes: &[u8], at: usize) -> Option<Member<'_>> {
 impl Archive {
     /// Reads the table of contents.
     pub fn read(bytes: &[u8]) -> Archive {
-        let root = Entry { name: String::new(), parent: 0, dir: true, perm: 0o555, mtime: 0, data: 0..0 };
+        let root =
+            Entry { name: String::new(), parent: 0, dir: true, perm: 0o555, mtime: 0, data: 0..0, file: 0 };
         let mut a = Archive { entries: alloc::vec![root], index: BTreeMap::new(), complete: false };
         // Files of several names whose data is still to come, by inode.
         let mut linked: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -98,11 +101,11 @@ impl Archive {
             if m.mode & KIND != DIRECTORY && m.ino != 0 {
                 let names = linked.entry(m.ino).or_default();
                 names.push(i);
-                if !m.data.is_empty() {
-                    for &n in names.iter() {
-                        if let Some(e) = a.entries.get_mut(n) {
-                            e.data = m.data.clone();
-                        }
+                let first = names.first().copied().unwrap_or(i);
+                for &n in names.iter() {
+                    if let Some(e) = a.entries.get_mut(n) {
+                        e.file = first;
+                        e.data = if m.data.is_empty() { e.data.clone() } else { m.data.clone() };
                     }
                 }
             }
@@ -147,6 +150,7 @@ impl Archive {
             perm: 0o555,
             mtime: 0,
             data: 0..0,
+            file: i,
         });
         self.index.insert((parent, String::from(name)), i);
         i
@@ -218,9 +222,10 @@ mod tests {
     fn names_of_one_inode_share_the_data() {
         let bytes = sample();
         let a = Archive::read(&bytes);
-        for name in ["bin/ls", "bin/cat"] {
-            assert_eq!(&bytes[a.get(path(&a, name).unwrap()).unwrap().data.clone()], b"program", "{name}");
-        }
+        let files = ["bin/ls", "bin/cat"].map(|name| a.get(path(&a, name).unwrap()).unwrap());
+        assert!(files.iter().all(|f| &bytes[f.data.clone()] == b"program"));
+        assert_eq!(files[0].file, files[1].file);
+        assert_ne!(files[0].file, a.get(path(&a, "lib/words").unwrap()).unwrap().file);
     }
 
     #[test]

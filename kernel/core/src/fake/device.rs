@@ -6,6 +6,11 @@ fn archive() -> &'static [u8] {
 }
 
 #[unsafe(no_mangle)]
+fn archive_at() -> u64 {
+    0
+}
+
+#[unsafe(no_mangle)]
 fn command_line() -> &'static [u8] {
     b"fake"
 }

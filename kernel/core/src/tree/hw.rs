@@ -70,6 +70,14 @@ pub fn attach(chan: &Chan, space: &Space, offset: u64, len: u64) -> Result<u64> 
     const PAGE: u64 = abi::limit::PAGE as u64;
     let (pages, first) = (len.div_ceil(PAGE), offset / PAGE);
     match chan.file.qid.path {
+        super::root::ARCHIVE if chan.file.session.tree_name() == "root" && offset == 0 => {
+            let (at, whole) = (machine::archive_at(), machine::archive().len() as u64);
+            let end =
+                Some(at.saturating_add(len)).filter(|_| len != 0 && len <= whole).ok_or(Error::BadArg)?;
+            let pages = end.div_ceil(PAGE).saturating_sub(at / PAGE);
+            let start = space.attach_device(Frame(at / PAGE), pages, Rights::Read)?;
+            Ok(start.saturating_add(at % PAGE))
+        }
         _ if chan.file.session.tree_name() != "hw" => Err(Error::NotSupported.into()),
         MEM if offset.is_multiple_of(PAGE) && pages <= abi::limit::REGISTERS && first < FRAMES => {
             let all = Region { start: first, end: first.saturating_add(pages) };

@@ -26,7 +26,8 @@ pub(super) const FILES: &[Fixed] = &[
     ("srv", PLACE),
     ("tmp", PLACE),
 ];
-const ARCHIVE: u64 = 1;
+/// The archive's file.
+pub(super) const ARCHIVE: u64 = 1;
 const CMDLINE: u64 = 4;
 const N: u64 = 10;
 /// The one file that is not in the root: a place in `n` for the host's files.

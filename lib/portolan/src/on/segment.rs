@@ -92,6 +92,18 @@ impl Drop for Segment {
     }
 }
 
+/// The boot archive where it lies in memory, which nobody writes.
+pub fn boot_archive() -> Result<&'static [u8]> {
+    let file = File::open("#root/archive", abi::file::OREAD)?;
+    let len = usize::try_from(super::fs::fstat(&file)?.stat().length).map_err(|_| Known::NoMemory)?;
+    if len == 0 {
+        return Ok(&[]);
+    }
+    let at = check(sys::segattach(0, file.fd(), 0, 0, len))?;
+    // SAFETY: the kernel attached so many bytes there, to be read, and nobody detaches them or can write them.
+    Ok(unsafe { core::slice::from_raw_parts(at as *const u8, len) })
+}
+
 /// Copies without the compiler knowing of what.
 ///
 /// # Safety

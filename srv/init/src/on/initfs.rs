@@ -1,10 +1,8 @@
 //! initfs: the boot archive as a file server. A read names the archive's memory, which the kernel copies from once.
 
 use init::archive::{Archive, Entry};
-use portolan::File;
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OREAD, QTDIR, QTFILE, Qid};
-use portolan::alloc::vec::Vec;
+use portolan::abi::file::{DMDIR, QTDIR, QTFILE, Qid};
 use portolan::fs::Stat;
 use portolan::portal::{Limits, Portal};
 use portolan::served::{self, Ctx, Listing, Mode, Opened, Server, Sink};
@@ -21,14 +19,14 @@ impl Initfs {
     }
 }
 
-fn qid_of(node: usize, e: &Entry) -> Qid {
+fn qid_of(e: &Entry) -> Qid {
     // The archive never changes, so its files' one version is good for ever.
-    Qid { kind: if e.dir { QTDIR } else { QTFILE }, vers: 1, path: node as u64 }
+    Qid { kind: if e.dir { QTDIR } else { QTFILE }, vers: 1, path: e.file as u64 }
 }
 
 fn stat_of(node: usize, e: &Entry) -> Stat<'_> {
     Stat {
-        qid: qid_of(node, e),
+        qid: qid_of(e),
         mode: e.perm & 0o555 | if e.dir { DMDIR } else { 0 },
         atime: e.mtime,
         mtime: e.mtime,
@@ -50,7 +48,7 @@ impl Server for Initfs {
     }
 
     fn qid(&self, node: &usize) -> Qid {
-        self.archive.get(*node).map_or(Qid::default(), |e| qid_of(*node, e))
+        self.archive.get(*node).map_or(Qid::default(), |e| qid_of(e))
     }
 
     fn walk(&self, _: &Ctx<'_>, from: &usize, name: &str) -> served::Result<usize> {
@@ -72,7 +70,7 @@ impl Server for Initfs {
         if mode.executes() && !e.dir && e.perm & 0o111 == 0 {
             return Err(Known::Perm.into());
         }
-        Ok(Opened { node: *node, qid: qid_of(*node, e), iounit: 0 })
+        Ok(Opened { node: *node, qid: qid_of(e), iounit: 0 })
     }
 
     fn read(&self, _: &Ctx<'_>, node: &usize, offset: u64, sink: &mut Sink<'_>) -> served::Result<()> {
@@ -102,14 +100,7 @@ impl Server for Initfs {
 
 /// Serves the archive and posts it as /srv/boot.
 pub(super) fn serve() -> portolan::Result<Portal> {
-    // All at once: a buffer that grows on the way would leave several times the archive's size wired for ever.
-    let file = File::open("#root/archive", OREAD)?;
-    let len = usize::try_from(portolan::fs::fstat(&file)?.stat().length).map_err(|_| Known::NoMemory)?;
-    let mut bytes: Vec<u8> = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| Known::NoMemory)?;
-    bytes.resize(len, 0);
-    file.read_full(&mut bytes)?;
-    let bytes: &'static [u8] = bytes.leak();
+    let bytes = portolan::segment::boot_archive()?;
     let archive = Archive::read(bytes);
     if !archive.complete {
         super::log("init: the boot archive is cut off; what is whole is served\n");

@@ -161,6 +161,11 @@ fn archive() -> &'static [u8] {
 }
 
 #[unsafe(no_mangle)]
+fn archive_at() -> u64 {
+    ARCHIVE[0].load(Ordering::Acquire)
+}
+
+#[unsafe(no_mangle)]
 fn command_line() -> &'static [u8] {
     // SAFETY: it is not written any more once its length is there.
     let line = unsafe { &*COMMAND_LINE.0.get() };
