@@ -8,7 +8,10 @@ use crate::sys;
 use core::alloc::Layout;
 use talc::{OomHandler, Span, Talc, Talck};
 
-/// The heap grows by at least so many bytes, so that a program that allocates little by little seldom asks.
+/// The heap begins with so many bytes, all of them wired in a server, and grows by as much as it has up to [`STEP`], so
+/// that a program that allocates little by little seldom asks.
+const FIRST: usize = 16 << 10;
+/// From here on it grows by at least so many.
 const STEP: usize = 64 << 10;
 
 struct Grow {
@@ -24,8 +27,8 @@ impl OomHandler for Grow {
         };
         // What the allocator keeps beside the block is far less than a page.
         let want = layout.size().checked_add(layout.align()).and_then(|n| n.checked_add(4096)).ok_or(())?;
-        // Doubling keeps the number of steps small for programs that need much.
-        let want = want.max(STEP).max(old.size() / 4);
+        // Growing by a part keeps the number of steps small for programs that need much.
+        let want = want.max(old.size().clamp(FIRST, STEP)).max(old.size() / 4);
         let new_end = end.checked_add(want as u64).ok_or(())?.next_multiple_of(4096);
         let new_end = sys::segbrk(new_end).ok_or(())?;
         let new = Span::new(old.get_base_acme().map_or(end as *mut u8, |(base, _)| base), new_end as *mut u8);

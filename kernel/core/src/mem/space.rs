@@ -33,7 +33,7 @@ const ANYWHERE: u64 = 0x1000_0000_0000;
 /// How many frames are taken out before the CPUs are made to forget them.
 const BATCH: usize = 64;
 /// So much of a first stack is wired; more has been used by few servers when they begin to serve.
-const WIRED_STACK: u64 = 64 << 10;
+const WIRED_STACK: u64 = 16 << 10;
 
 /// What a range is for, as /proc shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

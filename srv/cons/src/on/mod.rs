@@ -261,7 +261,7 @@ pub(crate) fn main() -> Result<()> {
         let limits = Limits { activations: 16, flags: 0, stack: 0, reserved: 0 };
         let (portal, server) = served::serve(server, &limits)?;
         let irq = File::open("#hw/irq4", OREAD)?;
-        thread::spawn(move || {
+        thread::Builder::new().stack(thread::SMALL).spawn(move || {
             // An error here means that the port is gone; readers then wait for ever, and notes still reach them.
             while server.receive().is_ok() && irq.read(&mut [0; 24]).is_ok() {}
         })?;
