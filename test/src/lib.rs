@@ -50,6 +50,7 @@ mod s60_host;
 mod s70_supervise;
 mod s71_sandbox;
 mod s72_new;
+mod s73_tiny;
 mod s74_crash;
 
 use runner::{Scenario, long, short};
@@ -94,6 +95,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s70_supervise", 300, s70_supervise::run),
     short("s71_sandbox", 300, s71_sandbox::run),
     short("s72_new", 600, s72_new::run),
+    short("s73_tiny", 300, s73_tiny::run),
     short("s74_crash", 300, s74_crash::run),
 ];
 

@@ -41,7 +41,7 @@ pub fn figures(kernel: &Path, wall: bool) -> Done<Figures> {
 
 /// What `cost scale` says: a machine with room for ten thousand processes, and time to make them.
 pub fn scale(kernel: &Path) -> Done<String> {
-    let options = Options { memory: 4096, timeout: Some(6 * LIMIT), ..options(false) };
+    let options = Options { memory: 4 << 20, timeout: Some(6 * LIMIT), ..options(false) };
     let (ended, output) = script_in(&options, kernel, "cost scale\n", archive()?)?;
     if ended.end != End::Code(0) {
         return Err(format!("cost failed: {:?}\n{output}\n{}", ended.end, ended.tail()));
@@ -130,18 +130,18 @@ fn at_prompt(
     Ok((ended, said.text(), time))
 }
 
-/// The least memory, in KiB, in which a machine runs `ls | wc`; none if it has no such programs.
+/// The least memory, in KiB and to 32 of them, in which the smallest machine runs `ls | wc`; none if it never does.
 pub fn least_memory(kernel: &Path) -> Done<Option<u64>> {
-    let archive = image::ordinary()?;
-    let runs = |memory: u32| {
-        let options =
-            Options { memory, cpus: 1, timeout: Some(Duration::from_secs(60)), ..Options::default() };
+    let archive = image::tiny()?;
+    let runs = |steps: u32| {
+        let (memory, timeout) = (steps * 32, Some(Duration::from_secs(60)));
+        let options = Options { memory, cpus: 1, timeout, tiny: true, ..Options::default() };
         let (ended, output) = script_in(&options, kernel, "ls /bin | wc\n", archive.clone())?;
         Done::Ok(
             ended.end == End::Code(0) && output.trim().chars().next().is_some_and(|c| c.is_ascii_digit()),
         )
     };
-    let (mut fails, mut works) = (3, 64);
+    let (mut fails, mut works) = (32, 256);
     if !runs(works)? {
         return Ok(None);
     }
@@ -149,7 +149,7 @@ pub fn least_memory(kernel: &Path) -> Done<Option<u64>> {
         let middle = (fails + works) / 2;
         if runs(middle)? { works = middle } else { fails = middle }
     }
-    Ok(Some(u64::from(works) * 1024))
+    Ok(Some(u64::from(works) * 32))
 }
 
 /// Keeps what a machine says.

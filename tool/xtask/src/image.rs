@@ -15,6 +15,12 @@ const BARE: &str = "x86_64-unknown-none";
 const USER: &str = "x86_64-unknown-linux-gnu";
 /// The program that is many commands, told apart by its name.
 const MANY: &str = "tools";
+/// The small machine's, which is these servers and the shell too.
+const TINY: &str = "tiny";
+const IN_TINY: [&str; 3] = ["cons", "ramfs", "rc"];
+/// Its table of services.
+const TINY_SERVICES: &str =
+    "cons /dev restart=5/60 /bin/cons\ntmp /tmp create restart=5/60 /bin/ramfs -s tmp\n";
 
 /// Where the built kernel is.
 #[must_use]
@@ -38,11 +44,15 @@ pub fn build_kernel() -> Done<PathBuf> {
 
 /// Builds these packages as user programs; returns the folder with the programs.
 pub fn build_programs(packages: &[&str]) -> Done<PathBuf> {
+    build_as("user", packages)
+}
+
+fn build_as(profile: &str, packages: &[&str]) -> Done<PathBuf> {
     let mut build = build();
-    build.args(["--config", "lib/user.toml", "--profile", "user"]);
+    build.args(["--config", "lib/user.toml", "--profile", profile]);
     build.args(packages.iter().flat_map(|package| ["-p", package]));
     run(&mut build)?;
-    Ok(root().join("target/portolan").join(USER).join("user"))
+    Ok(root().join("target/portolan").join(USER).join(profile))
 }
 
 /// The archive of the ordinary machine: a program for each folder of `srv` and `cmd`, and the files of `srv/init/root`.
@@ -69,6 +79,18 @@ pub fn ordinary() -> Done<Archive> {
     Ok(archive)
 }
 
+/// The archive of the smallest machine: the first program, one that is all others, and the table of services.
+pub fn tiny() -> Done<Archive> {
+    let built = build_as(TINY, &["init", TINY])?;
+    let mut archive = Archive::default();
+    archive.file("init", 0o755, loaded_part(&read(&built.join("init"))?));
+    let names = commands()?.into_iter().chain(IN_TINY.map(String::from));
+    let paths: Vec<String> = names.map(|name| format!("bin/{name}")).collect();
+    archive.same(&paths, 0o755, loaded_part(&read(&built.join(TINY))?));
+    archive.file("lib/services", 0o644, TINY_SERVICES.into());
+    Ok(archive)
+}
+
 /// The archive of a machine whose only program is this package, as its first.
 pub fn alone(package: &str) -> Done<Archive> {
     let built = build_programs(&[package])?;
@@ -90,7 +112,8 @@ fn programs() -> Done<Vec<String>> {
     let mut names = Vec::new();
     for above in ["srv", "cmd"] {
         let entries = std::fs::read_dir(root().join(above)).map_err(|e| format!("{above}: {e}"))?;
-        let folders = entries.flatten().filter(|e| e.path().join("Cargo.toml").exists());
+        let folders =
+            entries.flatten().filter(|e| e.path().join("Cargo.toml").exists() && e.file_name() != TINY);
         names.extend(folders.map(|e| e.file_name().to_string_lossy().into_owned()));
     }
     names.sort();

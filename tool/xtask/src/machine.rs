@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// CPUs, 1 to 8.
     pub cpus: u32,
-    /// Memory in MiB.
+    /// Memory in KiB.
     pub memory: u32,
     /// When to give up.
     pub timeout: Option<Duration>,
@@ -36,6 +36,8 @@ pub struct Options {
     pub machine: String,
     /// A folder of the host's for /n/host, and whether it may only be read.
     pub share: Option<(PathBuf, bool)>,
+    /// The smallest machine instead of the ordinary one.
+    pub tiny: bool,
     /// Words for the kernel's command line.
     pub words: Vec<String>,
     /// More words for QEMU's.
@@ -47,7 +49,7 @@ impl Default for Options {
         let accel = "tcg".into();
         Options {
             cpus: 2,
-            memory: 64,
+            memory: 64 << 10,
             timeout: None,
             gdb: false,
             kernel_log: false,
@@ -55,6 +57,7 @@ impl Default for Options {
             icount: false,
             machine: "microvm".into(),
             share: None,
+            tiny: false,
             words: vec![],
             qemu: vec![],
         }
@@ -313,8 +316,14 @@ fn wait(child: &mut Child, limit: Option<Duration>, shared: &Shared, begun: Inst
 }
 
 fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &Path, sockets: &Path) {
-    let words =
-        options.words.iter().cloned().chain([format!("seed={}", seed())]).collect::<Vec<_>>().join(" ");
+    let words = options
+        .words
+        .iter()
+        .cloned()
+        .chain(options.tiny.then(|| "pool=1".into()))
+        .chain([format!("seed={}", seed())])
+        .collect::<Vec<_>>()
+        .join(" ");
     let accel = if options.icount { "tcg,thread=single" } else { options.accel.as_str() };
     // One model for every count of instructions; otherwise all that the accelerator has.
     let cpu = if options.icount { "qemu64" } else { "max" };
@@ -326,7 +335,7 @@ fn arguments(command: &mut Command, options: &Options, kernel: &Path, archive: &
     };
     // Memory is the host's only when it is touched, so a large machine runs on a small host.
     let fixed = format!(
-        "-M {machine},memory-backend=ram -object memory-backend-ram,id=ram,size={memory}M,reserve=off -m {memory} \
+        "-M {machine},memory-backend=ram -object memory-backend-ram,id=ram,size={memory}K,reserve=off -m {memory}K \
          -nodefaults -no-user-config -no-reboot -display none -accel {accel} -cpu {cpu} -smp {cpus} \
          -global virtio-mmio.force-legacy=false -device virtio-rng-{bus} \
          -chardev stdio,id=terminal,signal=off -serial chardev:terminal \

@@ -17,6 +17,7 @@ pub const HELP: &str = "\
                           (120: boot failed, 121: time is up, 122: kernel panic)
            --cpus N       1 to 8 (2)
            --memory MIB   (64)
+           --profile tiny the smallest machine: one program, no manual, one activation a server
            --timeout S    give up after so many seconds (with -c: 120)
            --gdb          wait for a debugger at port 1234, and write its script
            --kernel-log   show the kernel's log on stderr
@@ -45,12 +46,16 @@ fn asked(words: &[String]) -> Done<Asked> {
         match word.as_str() {
             "-c" => asked.script = Some(value()?),
             "--cpus" => asked.options.cpus = number(value()?, 1..=8)?,
-            "--memory" => asked.options.memory = number(value()?, 4..=65536)?,
+            "--memory" => asked.options.memory = number(value()?, 4..=65536)? << 10,
             "--timeout" => {
                 asked.options.timeout = Some(Duration::from_secs(number(value()?, 1..=1_000_000)?.into()));
             }
             "--gdb" => asked.options.gdb = true,
             "--kernel-log" => asked.options.kernel_log = true,
+            "--profile" => match value()?.as_str() {
+                "tiny" => asked.options.tiny = true,
+                other => return Err(format!("--profile {other}: there is only tiny")),
+            },
             "--accel" => asked.options.accel = value()?,
             "--machine" => asked.options.machine = value()?,
             "--share" | "--share-ro" => {
@@ -58,6 +63,9 @@ fn asked(words: &[String]) -> Done<Asked> {
             }
             other => return Err(format!("unknown option {other}\n{HELP}")),
         }
+    }
+    if asked.options.tiny && asked.options.share.is_some() {
+        return Err("--profile tiny has no server for --share".into());
     }
     if asked.script.is_some() && asked.options.timeout.is_none() {
         asked.options.timeout = Some(Duration::from_secs(SCRIPT_SECONDS));
@@ -76,7 +84,7 @@ fn folder(name: &str) -> Done<PathBuf> {
 
 /// The archive of the machine, which says in its table of services what the options want.
 fn archive(options: &Options) -> Done<Archive> {
-    let mut archive = image::ordinary()?;
+    let mut archive = if options.tiny { image::tiny()? } else { image::ordinary()? };
     if options.share.is_some() {
         archive.append("lib/services", b"host /n/host create restart=5/60 /bin/hostfs\n");
     }
@@ -213,7 +221,7 @@ mod tests {
     #[test]
     fn options_are_read_and_checked() {
         let a = asked(&words("--cpus 4 --memory 16 -c date")).unwrap();
-        assert_eq!((a.options.cpus, a.options.memory, a.script.as_deref()), (4, 16, Some("date")));
+        assert_eq!((a.options.cpus, a.options.memory, a.script.as_deref()), (4, 16 << 10, Some("date")));
         assert_eq!(a.options.timeout, Some(Duration::from_secs(120)));
         assert!(asked(&words("--gdb")).unwrap().options.timeout.is_none());
         for wrong in ["--cpus 9", "--cpus", "--memory x", "--what", "--timeout 0"] {

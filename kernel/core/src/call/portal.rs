@@ -10,13 +10,13 @@ use super::act::{Act, Orphan};
 use super::lend::Lent;
 use super::pool::{Pool, Waited};
 use super::queue::Buckets;
-use crate::base::{Bytes, List, Ref, Spin};
+use crate::base::{Bytes, List, Ref, Spin, number};
 use crate::counters;
 use crate::machine::{self, Entry, Rights};
 use crate::mem::Space;
 use crate::mem::space::{Access, Use};
 use crate::msg::Result;
-use crate::proc::Proc;
+use crate::proc::{Proc, boot_word};
 use crate::sched;
 use crate::thread::{self, SERVER, Stack, State, Thread};
 use abi::error::Error;
@@ -58,6 +58,9 @@ pub struct Portal {
 fn sane(mut limits: Limits) -> Result<Limits> {
     if limits.stack == 0 {
         limits.stack = STACK_DEFAULT;
+    }
+    if let Some(most) = boot_word(b"pool").and_then(number) {
+        limits.activations = limits.activations.min(u32::try_from(most).unwrap_or(u32::MAX));
     }
     let most = abi::limit::ACTIVATIONS as u32;
     let unknown = limits.flags & !WANT_FLUSH | limits.reserved;
