@@ -126,6 +126,8 @@ unsafe extern "Rust" {
     pub safe fn set_kernel_stack(top: u64);
     /// Loads an address space.
     pub safe fn load(root: Root);
+    /// Is it the one that this CPU has loaded?
+    pub safe fn is_loaded(root: Root) -> bool;
     /// Leaves the kernel for a user program for the first time, with cleared registers but for two arguments.
     pub safe fn enter_user(pc: u64, sp: u64, arg1: u64, arg2: u64) -> !;
     /// Resumes a user program with exactly these registers.

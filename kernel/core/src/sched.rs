@@ -3,8 +3,8 @@
 //! A CPU runs the most urgent of its own ready threads, the first come first, for a quantum at a time while others
 //! are ready. A thread that becomes ready goes to the CPU where it last ran, since waking it elsewhere costs far
 //! more; a CPU that has nothing to do takes ready threads from others, except those that are in a call or a handler,
-//! which stay where they are. Without ready threads a CPU idles in a thread of its own, and without a reason its
-//! timer is off.
+//! which stay where they are. Without ready threads a CPU idles in a thread of its own. The timer is never later than
+//! the first thing it is needed for: a thread's time, an alarm, or the end of the quantum while others are ready.
 //!
 //! Locks: `Cpu::ready` and `Cpu::timers` are taken last of all, never both.
 #![allow(
@@ -231,21 +231,37 @@ pub(crate) fn run_idle() -> ! {
     }
 }
 
+/// Lets a parked thread go on, see [`Thread::unpark`]; the reference is the run queue's then.
+#[inline(never)]
+pub(crate) fn wake(thread: Ref<Thread>) {
+    // SAFETY: if the reference moves on, it goes to a run queue; whoever takes it from there locks `run` before anything
+    // else, so the thread outlives the guard.
+    let t: &Thread = unsafe { &*ptr::from_ref(&*thread) };
+    let mut run = t.run.lock_inline();
+    if run.wake() {
+        enqueue(thread);
+    }
+}
+
 /// Puts a thread, whose state has just been made Ready, on its CPU's run queue.
 pub(crate) fn enqueue(thread: Ref<Thread>) {
     counters::READIED.up();
     let number = thread.cpu.load(Ordering::Relaxed);
+    let here = number == machine::cpu();
     let priority = thread.priority();
     let to = cpu(number);
     let crowd = push(to, thread, priority);
-    if priority > to.priority.load(Ordering::Relaxed) || to.idling.load(Ordering::SeqCst) {
+    let running = to.priority.load(Ordering::Relaxed);
+    let urgent = priority > running || to.idling.load(Ordering::SeqCst);
+    if urgent {
         to.resched.store(true, Ordering::Relaxed);
-        if number != machine::cpu() {
-            machine::ipi(number, Ipi::Reschedule);
+    }
+    if here {
+        // The idle thread has no quantum, and goes at once.
+        if running != 0 {
+            arm(to, to.quantum.load(Ordering::Relaxed));
         }
-    } else if number == machine::cpu() {
-        arm(to);
-    } else if !crowd {
+    } else if urgent || !crowd {
         // What runs there ran alone, without a tick: it is alone no more.
         machine::ipi(number, Ipi::Reschedule);
     }
@@ -258,23 +274,41 @@ pub(crate) fn enqueue(thread: Ref<Thread>) {
 }
 
 /// True if there were others.
+#[inline(always)]
 fn push(to: &Cpu, thread: Ref<Thread>, priority: u8) -> bool {
-    let mut ready = to.ready.lock();
+    let mut ready = to.ready.lock_inline();
     let crowd = ready.some != 0;
-    let level = usize::from(priority).min(PRIORITIES.saturating_sub(1));
-    if let Some(q) = ready.queues.get_mut(level) {
-        q.push(thread);
-        ready.some |= 1u8.wrapping_shl(level as u32);
-    }
+    let level = priority & LEVELS;
+    #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
+    ready.queues[usize::from(level)].push_inline(thread);
+    ready.some |= 1u8.wrapping_shl(u32::from(level));
     crowd
 }
 
-/// The most urgent ready thread of a CPU for which the test holds.
-fn pop(from: &Cpu, at_least: u8, test: impl Fn(&Thread) -> bool) -> Option<Ref<Thread>> {
+/// What priorities are masked by, to stand for a check of bounds.
+const LEVELS: u8 = PRIORITIES as u8 - 1;
+const _: () = assert!(PRIORITIES.is_power_of_two());
+
+/// The most urgent ready thread of a CPU, and whether others are left.
+#[inline(always)]
+fn pop(from: &Cpu) -> (Option<Ref<Thread>>, bool) {
+    let mut ready = from.ready.lock_inline();
+    let Some(level) = ready.some.checked_ilog2() else { return (None, false) };
+    #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
+    let q = &mut ready.queues[usize::from(level as u8 & LEVELS)];
+    let first = q.pop();
+    if q.is_empty() {
+        ready.some &= !1u8.wrapping_shl(level);
+    }
+    (first, ready.some != 0)
+}
+
+/// The most urgent ready thread of a CPU that may go elsewhere.
+fn pop_stealable(from: &Cpu) -> Option<Ref<Thread>> {
     let mut ready = from.ready.lock();
-    for level in (usize::from(at_least)..PRIORITIES).rev() {
+    for level in (0..PRIORITIES).rev() {
         if let Some(q) = ready.queues.get_mut(level)
-            && let Some(t) = q.take(&test)
+            && let Some(t) = q.take(stealable)
         {
             if q.is_empty() {
                 ready.some &= !1u8.wrapping_shl(level as u32);
@@ -302,7 +336,7 @@ fn has_stealable(from: &Cpu) -> bool {
 
 fn steal() -> Option<Ref<Thread>> {
     let me = machine::cpu();
-    let t = (0..machine::cpus()).filter(|&c| c != me).find_map(|c| pop(cpu(c), 0, stealable))?;
+    let t = (0..machine::cpus()).filter(|&c| c != me).find_map(|c| pop_stealable(cpu(c)))?;
     t.cpu.store(me, Ordering::Relaxed);
     Some(t)
 }
@@ -336,10 +370,20 @@ pub(crate) fn set_priority(thread: &Ref<Thread>, priority: u8) {
 pub(crate) fn reschedule() {
     let me = here();
     me.resched.store(false, Ordering::Relaxed);
-    let next = pop(me, 0, |_| true).or_else(steal);
-    // SAFETY: `idle` was set by `start_cpu` from into_raw, and that reference is never dropped.
-    let next = next.unwrap_or_else(|| unsafe { Ref::again(me.idle.load(Ordering::Relaxed)) });
-    switch_to(me, next);
+    let (next, more) = pop(me);
+    let next = match next {
+        Some(next) => next,
+        None => other_work(me),
+    };
+    switch_to(me, next, more);
+}
+
+/// What a CPU without ready threads does: another's work, or nothing.
+#[cold]
+#[inline(never)]
+fn other_work(me: &Cpu) -> Ref<Thread> {
+    // SAFETY: `idle` was set by `start` from into_raw, and that reference is never dropped.
+    steal().unwrap_or_else(|| unsafe { Ref::again(me.idle.load(Ordering::Relaxed)) })
 }
 
 /// Lets others of its priority run, if there are any.
@@ -355,17 +399,22 @@ pub fn yield_now() {
     reschedule();
 }
 
-fn switch_to(me: &Cpu, next: Ref<Thread>) {
-    next.run.lock().state = State::Running;
+#[inline(always)]
+fn switch_to(me: &Cpu, next: Ref<Thread>, more: bool) {
+    next.run.lock_inline().state = State::Running;
     let now = charge(me);
     let level = if is_idle(me, &next) { 0 } else { next.priority().max(1) };
     me.priority.store(level, Ordering::Relaxed);
-    me.quantum.store(now.saturating_add(QUANTUM), Ordering::Relaxed);
-    let same = ptr::eq::<Thread>(&*next, me.current.load(Ordering::Relaxed));
-    if same {
-        arm(me);
+    let quantum = now.wrapping_add(QUANTUM);
+    me.quantum.store(quantum, Ordering::Relaxed);
+    if more {
+        arm(me, quantum);
+    }
+    let leaving = current();
+    if ptr::eq::<Thread>(&*next, leaving) {
         return;
     }
+    leaving.since.store(now, Ordering::Relaxed);
     counters::SWITCHES.up();
     next.held.fetch_or(ON_CPU, Ordering::Relaxed);
     next.load_space();
@@ -375,7 +424,6 @@ fn switch_to(me: &Cpu, next: Ref<Thread>) {
     me.priority.store(level, Ordering::Relaxed);
     let from = old.context.get();
     me.previous.store(Ref::into_raw(old).cast_mut(), Ordering::Relaxed);
-    arm(me);
     machine::switch(from, to);
     arrive();
 }
@@ -432,14 +480,24 @@ pub(crate) fn die() -> ! {
 }
 
 /// Charges the time since the last charge to the process at the front of the current chain. Returns the time.
+#[inline(always)]
 fn charge(me: &Cpu) -> u64 {
     let now = machine::now();
     let spent = now.saturating_sub(me.since.load(Ordering::Relaxed));
     me.since.store(now, Ordering::Relaxed);
-    if !is_idle(me, current()) {
-        crate::call::front(current_ref()).proc.add_time(spent);
+    let who = current();
+    if who.act.is_some() {
+        charge_front(spent);
+    } else if !is_idle(me, who) {
+        who.proc.add_time(spent);
     }
     now
+}
+
+#[cold]
+#[inline(never)]
+fn charge_front(spent: u64) {
+    crate::call::front(current_ref()).proc.add_time(spent);
 }
 
 /// Brings the current process's time up to date.
@@ -462,7 +520,7 @@ pub(crate) fn set_alarm(thread: Ref<Thread>, at: u64) {
     thread.until.store(at, Ordering::Relaxed);
     thread.timer_cpu.store(number, Ordering::Relaxed);
     me.timers.lock().insert_before(thread, |t| t.until.load(Ordering::Relaxed) > at);
-    arm(me);
+    arm(me, at);
 }
 
 /// Takes that back.
@@ -473,44 +531,55 @@ pub(crate) fn cancel_alarm(thread: &Thread) {
     drop(removed);
 }
 
-/// Programs this CPU's timer for what comes next.
-fn arm(me: &Cpu) {
+/// Sees to it that this CPU's timer comes no later than at a time. One that is no longer needed is left: it comes once,
+/// for nothing, which costs less than to program it at every switch.
+#[inline(always)]
+fn arm(me: &Cpu, at: u64) {
+    if at < me.armed.load(Ordering::Relaxed) {
+        me.armed.store(at, Ordering::Relaxed);
+        machine::set_timer(at);
+    }
+}
+
+/// Programs the timer for what comes next, whatever it was set to.
+fn arm_anew(me: &Cpu) {
     let mut at = me.timers.lock().first().map_or(u64::MAX, |t| t.until.load(Ordering::Relaxed));
     if me.ready.lock().some != 0 {
         at = at.min(me.quantum.load(Ordering::Relaxed));
     }
     at = at.min(crate::proc::alarm::next());
-    if me.armed.swap(at, Ordering::Relaxed) != at {
-        machine::set_timer(at);
-    }
+    me.armed.store(at, Ordering::Relaxed);
+    machine::set_timer(at);
 }
 
 /// The timer interrupt.
 pub(crate) fn timer() {
     let me = here();
     let now = machine::now();
-    me.armed.store(u64::MAX, Ordering::Relaxed);
     loop {
         let due = me.timers.lock().take(|t| t.until.load(Ordering::Relaxed) <= now);
         let Some(thread) = due else { break };
         crate::call::time_came(&thread);
     }
     crate::proc::alarm::ring(now);
-    if me.ready.lock().some != 0 && now >= me.quantum.load(Ordering::Relaxed) {
-        me.resched.store(true, Ordering::Relaxed);
+    if now >= me.quantum.load(Ordering::Relaxed) {
+        me.quantum.store(now.wrapping_add(QUANTUM), Ordering::Relaxed);
+        if me.ready.lock().some != 0 {
+            me.resched.store(true, Ordering::Relaxed);
+        }
     }
-    arm(me);
+    arm_anew(me);
 }
 
 /// Another CPU says that there is something to do here.
 pub(crate) fn poked() {
     let me = here();
     let top = me.ready.lock().some;
-    let urgent = top.checked_ilog2().is_some_and(|p| p > u32::from(me.priority.load(Ordering::Relaxed)));
-    if urgent {
+    let Some(top) = top.checked_ilog2() else { return };
+    if top > u32::from(me.priority.load(Ordering::Relaxed)) {
         me.resched.store(true, Ordering::Relaxed);
     }
-    arm(me);
+    arm(me, me.quantum.load(Ordering::Relaxed));
 }
 
 /// On the way out of the kernel: is another thread to run?
@@ -526,7 +595,7 @@ pub(crate) fn preempt() {
     }
 }
 
-/// Programs this CPU's timer anew: an alarm was set.
+/// An alarm was set: this CPU's timer is to see it.
 pub(crate) fn rearm() {
-    arm(here());
+    arm(here(), crate::proc::alarm::next());
 }

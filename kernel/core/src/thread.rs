@@ -367,10 +367,7 @@ impl Thread {
 
     /// Lets a parked thread go on; one that is not parked will not stop at its next [`park`].
     pub fn unpark(this: &Ref<Thread>) {
-        let mut run = this.run.lock();
-        if run.wake() {
-            sched::enqueue(this.clone());
-        }
+        sched::wake(this.clone());
     }
 
     /// Lets a thread go on that stood in a call; its answer is there.
@@ -406,13 +403,18 @@ impl Thread {
         self.pending.fetch_or(AFTER, Ordering::Relaxed);
     }
 
-    /// Says to its space that this CPU loads it, and loads it.
+    /// Says to its space that this CPU loads it, and loads it. What is loaded has been told.
+    #[inline(always)]
     pub(crate) fn load_space(&self) {
+        let root = self.root();
+        if machine::is_loaded(root) {
+            return;
+        }
         match &self.act {
             Some(act) => act.portal.space.mark(),
             None => self.proc.mark_space(),
         }
-        machine::load(self.root());
+        machine::load(root);
     }
 
     /// What it is doing in a word, and since when.
@@ -447,8 +449,7 @@ impl Drop for Thread {
 /// time. It may also go on for no reason.
 pub fn park(until: u64) {
     let me = current();
-    let stops = me.run.lock().park();
-    if !stops {
+    if !me.run.lock_inline().park() {
         return;
     }
     if until != u64::MAX {
@@ -465,7 +466,6 @@ pub fn park(until: u64) {
 pub fn wait(doing: Doing, until: u64) -> Result<()> {
     let me = current();
     interrupted(me)?;
-    me.since.store(machine::now(), Ordering::Relaxed);
     me.doing.store(doing as u8, Ordering::Relaxed);
     park(until);
     me.doing.store(Doing::Run as u8, Ordering::Relaxed);
@@ -473,6 +473,7 @@ pub fn wait(doing: Doing, until: u64) -> Result<()> {
 }
 
 /// Has something come that ends a wait?
+#[inline(always)]
 pub(crate) fn interrupted(me: &Thread) -> Result<()> {
     let pending = me.pending.load(Ordering::Acquire);
     if pending & (KILL | NOTE | INTERRUPT) == 0 {

@@ -279,6 +279,11 @@ fn load(root: Root) {
 }
 
 #[unsafe(no_mangle)]
+fn is_loaded(root: Root) -> bool {
+    LOADED.get() == root.0.0
+}
+
+#[unsafe(no_mangle)]
 fn leave(root: Root) {
     if LOADED.get() == root.0.0 {
         LOADED.set(0);

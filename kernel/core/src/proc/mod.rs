@@ -135,7 +135,7 @@ impl Proc {
     }
 
     pub(crate) fn mark_space(&self) {
-        if let Some(s) = &*self.space.lock() {
+        if let Some(s) = &*self.space.lock_inline() {
             s.mark();
         }
     }
