@@ -55,6 +55,16 @@ impl<T: ?Sized> Spin<T> {
         Held { lock: self }
     }
 
+    /// As [`Spin::lock`], but serves no shootdown while it spins: a frame that was looked up before stays what it is. For
+    /// locks whose holders wait for no other CPU.
+    #[inline(always)]
+    pub fn lock_still(&self) -> Held<'_, T> {
+        while self.held.swap(true, Ordering::Acquire) {
+            core::hint::spin_loop();
+        }
+        Held { lock: self }
+    }
+
     /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock(&self) -> Option<Held<'_, T>> {

@@ -341,6 +341,11 @@ pub fn share(frame: Frame) -> Result<()> {
     if FRAMES.lock().share(frame) { Ok(()) } else { Err(Error::Full.into()) }
 }
 
+/// As [`share`], for a frame that is mapped and was just looked up, which it stays meanwhile; for [`release`].
+pub fn hold(frame: Frame) -> Result<()> {
+    if FRAMES.lock_still().share(frame) { Ok(()) } else { Err(Error::Full.into()) }
+}
+
 /// Has a frame more than one holder?
 pub fn shared(frame: Frame) -> bool {
     FRAMES.lock().shared(frame)

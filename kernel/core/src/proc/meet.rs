@@ -1,10 +1,11 @@
 //! Meeting: rendezvous and the exchange of a page at a tag, and semaphores in shared memory.
 
-use crate::base::{Queue, Ref, Spin};
-use crate::machine;
+use crate::base::{Held, Queue, Ref, Spin};
+use crate::machine::{self, Rights};
 use crate::mem::frames;
 use crate::mem::space::Access;
 use crate::msg::Result;
+use crate::sched;
 use crate::thread::{self, Doing, Thread, Waiters, current_ref};
 use abi::error::Error;
 use abi::limit::PAGE;
@@ -74,71 +75,99 @@ fn meet(group: &Spin<Waiters>, tag: u64, value: u64) -> Result<u64> {
 const BUCKETS: usize = 64;
 static SEMAPHORES: [Spin<Waiters>; BUCKETS] = [const { Spin::new(Queue::new()) }; BUCKETS];
 
-/// A semaphore: where it is in physical memory, so that all who share it mean the same one. The frame is held meanwhile,
-/// so that a fork leaves it where it is.
+/// A semaphore: where it is in physical memory, so that all who share it mean the same one.
+///
+/// It is found by one walk of the loaded tables. The frame stays what it is until this CPU spins, so the bucket is locked
+/// without serving shootdowns; whoever waits holds the frame, so that a fork leaves it where it is.
+#[derive(Clone, Copy)]
 struct Place {
     frame: machine::Frame,
     offset: usize,
 }
 
 impl Place {
+    #[inline(always)]
     fn of(me: &Thread, addr: u64) -> Result<Place> {
-        if !addr.is_multiple_of(4) {
-            return Err(Error::BadAddress.into());
+        loop {
+            match machine::lookup(me.root(), addr) {
+                Some((frame, Rights::Write)) if addr.is_multiple_of(4) => {
+                    return Ok(Place { frame, offset: addr as usize & (PAGE - 1) });
+                }
+                _ => bring(me, addr)?,
+            }
         }
-        let space = match &me.act {
-            Some(act) => act.portal.space.clone(),
-            None => me.proc.space().ok_or(Error::BadAddress)?,
-        };
-        let frame = space.hold(addr, Access::Write)?;
-        Ok(Place { frame, offset: addr as usize & (PAGE - 1) })
     }
 
-    fn key(&self) -> u64 {
+    fn key(self) -> u64 {
         self.frame.0.wrapping_mul(PAGE as u64).wrapping_add(self.offset as u64)
     }
 
-    #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
-    fn bucket(&self) -> &'static Spin<Waiters> {
+    #[inline(always)]
+    fn waiters(self) -> Held<'static, Waiters> {
         let key = self.key() >> 2;
-        &SEMAPHORES[(key ^ key >> 10) as usize & (BUCKETS - 1)]
+        #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
+        SEMAPHORES[(key ^ key >> 10) as usize & (BUCKETS - 1)].lock_still()
     }
 
     /// Adds if the result is not negative: the new value.
-    fn add(&self, n: i32) -> Option<i32> {
+    fn add(self, n: i32) -> Option<i32> {
         machine::add_in_frame(self.frame, self.offset, n)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        frames::release(self.frame);
+/// Makes the page of a semaphore, or brings it.
+#[cold]
+#[inline(never)]
+fn bring(me: &Thread, addr: u64) -> Result<()> {
+    if !addr.is_multiple_of(4) {
+        return Err(Error::BadAddress.into());
     }
+    me.space()?.fault(addr, Access::Write)
 }
 
 /// Takes one, or waits until a time; 0 for not at all.
 pub fn semacquire(me: &Thread, addr: u64, until: u64) -> Result<u64> {
-    loop {
-        let place = Place::of(me, addr)?;
-        {
-            let mut waiters = place.bucket().lock();
-            if place.add(-1).is_some() {
-                return Ok(1);
-            }
-            if until <= machine::now() {
-                return Ok(0);
-            }
-            me.queue.store(place.key(), Ordering::Relaxed);
-            waiters.push(current_ref());
+    let place = Place::of(me, addr)?;
+    {
+        let mut waiters = place.waiters();
+        if place.add(-1).is_some() {
+            return Ok(1);
         }
+        if until == 0 {
+            return Ok(0);
+        }
+        frames::hold(place.frame)?;
+        wait_at(me, place, &mut waiters);
+    }
+    let taken = acquire_held(me, place, until);
+    frames::release(place.frame);
+    taken
+}
+
+fn wait_at(me: &Thread, place: Place, waiters: &mut Waiters) {
+    me.queue.store(place.key(), Ordering::Relaxed);
+    waiters.push(current_ref());
+}
+
+/// Waits, being on the queue of a semaphore whose frame is held.
+fn acquire_held(me: &Thread, place: Place, until: u64) -> Result<u64> {
+    loop {
         let waited = thread::wait(Doing::Semaphore, until);
-        let still = place.bucket().lock().remove(me).is_some();
+        let mut waiters = place.waiters();
+        let still = waiters.remove(me).is_some();
         if let Err(e) = waited {
             if !still {
-                wake(&place, 1);
+                wake(place, &mut waiters, 1);
             }
             return Err(e);
         }
+        if place.add(-1).is_some() {
+            return Ok(1);
+        }
+        if until != u64::MAX && until <= machine::now() {
+            return Ok(0);
+        }
+        wait_at(me, place, &mut waiters);
     }
 }
 
@@ -146,15 +175,16 @@ pub fn semacquire(me: &Thread, addr: u64, until: u64) -> Result<u64> {
 pub fn semrelease(me: &Thread, addr: u64, count: u64) -> Result<u64> {
     let n = i32::try_from(count).map_err(|_| Error::BadArg)?;
     let place = Place::of(me, addr)?;
+    let mut waiters = place.waiters();
     let value = place.add(n).ok_or(Error::BadArg)?;
-    wake(&place, n);
+    wake(place, &mut waiters, n);
     Ok(value as u64)
 }
 
-fn wake(place: &Place, n: i32) {
+fn wake(place: Place, waiters: &mut Waiters, n: i32) {
     for _ in 0..n {
-        let next = place.bucket().lock().take(|t| t.queue.load(Ordering::Relaxed) == place.key());
+        let next = waiters.take(|t| t.queue.load(Ordering::Relaxed) == place.key());
         let Some(t) = next else { break };
-        Thread::unpark(&t);
+        sched::wake(t);
     }
 }

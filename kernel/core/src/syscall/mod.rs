@@ -14,6 +14,8 @@ const REPLY: u64 = Sys::Reply as u64;
 const PREAD: u64 = Sys::Pread as u64;
 const PWRITE: u64 = Sys::Pwrite as u64;
 const CLOCK: u64 = Sys::Clock as u64;
+const SEMACQUIRE: u64 = Sys::Semacquire as u64;
+const SEMRELEASE: u64 = Sys::Semrelease as u64;
 
 /// Calls the handler of a system call: its result. The few that servers and their callers make all the time come first;
 /// their words stay in the registers in which they came.
@@ -25,6 +27,8 @@ pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> u64 {
         PREAD if w4 == 0 => file::pread(w0, w1, w2, w3, me),
         PWRITE if w4 == 0 => file::pwrite(w0, w1, w2, w3, me),
         CLOCK if w0 == 3 => u64::from(me.proc.pid),
+        SEMACQUIRE => process::semacquire(w0, w1, me),
+        SEMRELEASE => process::semrelease(w0, w1, me),
         _ => rare(w0, w1, w2, w3, w4, w5, number),
     }
 }
@@ -54,8 +58,8 @@ fn other(me: &Thread, sys: Sys, a: [u64; 6]) -> Result<u64> {
         Sys::Alarm => process::alarm(me, a),
         Sys::Sleep => process::sleep(me, a),
         Sys::Rendezvous => process::rendezvous(me, a),
-        Sys::Semacquire => process::semacquire(me, a),
-        Sys::Semrelease => crate::proc::semrelease(me, a[0], a[1]),
+        Sys::Semacquire => Ok(process::semacquire(w0, w1, me)),
+        Sys::Semrelease => Ok(process::semrelease(w0, w1, me)),
         Sys::Errstr => process::errstr(me, a),
         Sys::Segattach => process::segattach(me, a),
         Sys::Segdetach => process::segdetach(me, a),

@@ -133,9 +133,15 @@ pub(super) fn exchange(me: &Thread, a: [u64; 6]) -> Result<u64> {
     proc::exchange(me, &groups.rendezvous, tag, page)
 }
 
-pub(super) fn semacquire(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, nanoseconds, ..] = a;
-    proc::semacquire(me, addr, if nanoseconds == 0 { 0 } else { deadline(nanoseconds) })
+#[inline(never)]
+pub(super) fn semacquire(addr: u64, nanoseconds: u64, me: &Thread) -> u64 {
+    let until = if nanoseconds == 0 { 0 } else { deadline(nanoseconds) };
+    proc::semacquire(me, addr, until).unwrap_or_else(|fail| crate::entry::failed(me, fail))
+}
+
+#[inline(never)]
+pub(super) fn semrelease(addr: u64, count: u64, me: &Thread) -> u64 {
+    proc::semrelease(me, addr, count).unwrap_or_else(|fail| crate::entry::failed(me, fail))
 }
 
 pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {

@@ -102,14 +102,17 @@ fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
 
 #[unsafe(no_mangle)]
 fn add_in_frame(frame: Frame, offset: usize, n: i32) -> Option<i32> {
-    let (at, len) = range(frame, offset & !3, 4);
-    if len < 4 {
-        return None;
-    }
+    let at = direct((frame.0 << 12) + (offset as u64 & (PAGE as u64 - 4)));
     // SAFETY: an aligned word in the direct map; programs that change it meanwhile do so by their own instructions.
     let word = unsafe { AtomicI32::from_ptr(at.cast()) };
-    let sum = |old: i32| old.checked_add(n).filter(|&s| s >= 0);
-    word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).ok().and_then(sum)
+    let mut old = word.load(Ordering::Relaxed);
+    loop {
+        let sum = old.checked_add(n).filter(|&s| s >= 0)?;
+        match word.compare_exchange_weak(old, sum, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return Some(sum),
+            Err(now) => old = now,
+        }
+    }
 }
 
 #[unsafe(no_mangle)]
