@@ -472,6 +472,50 @@ pub fn wait(doing: Doing, until: u64) -> Result<()> {
     interrupted(me)
 }
 
+/// Looks at what a lock guards until there is something, and waits on one of its queues meanwhile, as [`wait`] does. Whoever
+/// changes what is looked at wakes the queue; to be woken for nothing is allowed.
+#[inline(always)]
+pub(crate) fn until<T, R>(
+    doing: Doing,
+    lock: &Spin<T>,
+    queue: impl Fn(&mut T) -> &mut Waiters,
+    mut look: impl FnMut(&mut T) -> Option<R>,
+) -> Result<R> {
+    let me = current();
+    loop {
+        let mut guarded = lock.lock_inline();
+        let found = look(&mut guarded);
+        // It may have gone on without being woken.
+        if found.is_some() && me.wait_link.is_on() {
+            drop(queue(&mut guarded).remove(me));
+        }
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        queue(&mut guarded).push(current_ref());
+        drop(guarded);
+        if let Err(e) = wait(doing, u64::MAX) {
+            drop(queue(&mut lock.lock()).remove(me));
+            return Err(e);
+        }
+    }
+}
+
+/// Lets all of a queue go on; each looks again.
+#[inline]
+pub(crate) fn wake_all(waiters: &mut Waiters) {
+    if !waiters.is_empty() {
+        wake_some(waiters);
+    }
+}
+
+#[inline(never)]
+fn wake_some(waiters: &mut Waiters) {
+    while let Some(t) = waiters.pop() {
+        sched::wake(t);
+    }
+}
+
 /// Has something come that ends a wait?
 #[inline(always)]
 pub(crate) fn interrupted(me: &Thread) -> Result<()> {

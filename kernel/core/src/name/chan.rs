@@ -1,7 +1,6 @@
 //! [`Chan`]: an open file, what a descriptor leads to.
 //!
-//! Locks: the offset is held only to be read and moved; two reads at once on one descriptor each get some place, as in
-//! Plan 9. The listing of a union is held across requests to servers by marking it busy, never by its lock.
+//! Two reads at once on one descriptor each get some place, as in Plan 9. Locks: the listing of a union is held across requests to servers by marking it busy, never by its lock.
 
 use super::dir::Listing;
 use super::file::File;
@@ -15,6 +14,7 @@ use abi::error::Error;
 use abi::file::{OCEXEC, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE};
 use abi::limit;
 use abi::portal::{ALL_RIGHTS, op, right};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// An open file.
 pub struct Chan {
@@ -29,7 +29,7 @@ pub struct Chan {
     /// Most bytes that its server moves at once; never 0.
     pub iounit: usize,
     /// Where the next read or write begins that names no offset.
-    pub offset: Spin<u64>,
+    pub offset: AtomicU64,
     /// For a directory: the elements of its union, if it is one, and where a listing stands.
     pub listing: Option<Ref<Spin<Listing>>>,
 }
@@ -65,7 +65,15 @@ impl Chan {
         };
         let cacheable = segment::cacheable(&file);
         let file = Ref::new(file)?;
-        Ref::new(Chan { cacheable, file, path, rights: rights(mode), iounit, offset: Spin::new(0), listing })
+        Ref::new(Chan {
+            cacheable,
+            file,
+            path,
+            rights: rights(mode),
+            iounit,
+            offset: AtomicU64::new(0),
+            listing,
+        })
     }
 
     /// What an unassigned port leads to: a file of nobody's that may be asked anything.
@@ -94,13 +102,13 @@ impl Chan {
         if self.listing.is_some() {
             return self.read_directory(scope, to, at);
         }
-        let offset = at.unwrap_or_else(|| *self.offset.lock());
+        let offset = at.unwrap_or_else(|| self.offset.load(Ordering::Relaxed));
         let n = match self.cacheable {
             true => self.read_pages(to, offset)?,
             false => self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?,
         };
         if at.is_none() {
-            self.advance(n);
+            self.offset.store(offset.saturating_add(n as u64), Ordering::Relaxed);
         }
         Ok(n)
     }
@@ -163,32 +171,40 @@ impl Chan {
         self.transfer(op::TREAD, offset, Data::ToKernel(to), len)
     }
 
-    fn advance(&self, n: usize) {
-        let mut o = self.offset.lock();
-        *o = o.saturating_add(u64::try_from(n).unwrap_or(0));
+    /// Writes at an offset; `u64::MAX` for the descriptor's own, which moves. Long writes go in pieces; an error after
+    /// the first says how much was written.
+    #[inline(always)]
+    pub fn write(&self, from: UserBuf, at: u64) -> Result<usize> {
+        let own = at == u64::MAX;
+        let offset = if own { self.offset.load(Ordering::Relaxed) } else { at };
+        if offset > i64::MAX as u64 {
+            return Err(Error::BadOffset.into());
+        }
+        let done = if from.len <= self.iounit && !self.cacheable {
+            self.transfer(op::TWRITE, offset, Data::FromUser(from), from.len)?
+        } else {
+            self.write_pieces(from, offset)?
+        };
+        if own {
+            self.offset.store(offset.wrapping_add(done as u64), Ordering::Relaxed);
+        }
+        Ok(done)
     }
 
-    /// Writes at an offset; `None` for the descriptor's own, which moves. Long writes go in pieces; an error after the
-    /// first says how much was written.
-    pub fn write(&self, from: UserBuf, at: Option<u64>) -> Result<usize> {
+    #[inline(never)]
+    fn write_pieces(&self, from: UserBuf, offset: u64) -> Result<usize> {
         let mut done = 0usize;
         loop {
-            let piece = from.len.saturating_sub(done).min(self.iounit);
-            let offset = match at {
-                Some(o) => o.checked_add(u64::try_from(done).unwrap_or(0)).ok_or(Error::BadOffset)?,
-                None => *self.offset.lock(),
-            };
-            let part = UserBuf { addr: from.addr.wrapping_add(u64::try_from(done).unwrap_or(0)), len: piece };
-            match self.transfer(op::TWRITE, offset, Data::FromUser(part), piece) {
+            let len = from.len.saturating_sub(done).min(self.iounit);
+            let at = offset.saturating_add(done as u64);
+            let part = UserBuf { addr: from.addr.wrapping_add(done as u64), len };
+            match self.transfer(op::TWRITE, at, Data::FromUser(part), len) {
                 Ok(n) => {
                     if let Some(user) = self.segment() {
-                        pager::written(user.segment(), UserBuf { len: n, ..part }, offset)?;
+                        pager::written(user.segment(), UserBuf { len: n, ..part }, at)?;
                     }
                     done = done.saturating_add(n);
-                    if at.is_none() {
-                        self.advance(n);
-                    }
-                    if n < piece || done >= from.len {
+                    if n < len || done >= from.len {
                         return Ok(done);
                     }
                 }
@@ -201,13 +217,12 @@ impl Chan {
     #[inline(never)]
     fn read_directory(&self, scope: &dyn Fn() -> Scope, to: UserBuf, at: Option<u64>) -> Result<usize> {
         let Some(listing) = &self.listing else { return Err(Error::NotDir.into()) };
-        let here = *self.offset.lock();
+        let here = self.offset.load(Ordering::Relaxed);
         let offset = at.unwrap_or(here);
         if offset != 0 && offset != here {
             return Err(Error::BadOffset.into());
         }
-        let simple = listing.lock().is_simple()
-            && self.file.session.mounts.load(core::sync::atomic::Ordering::Relaxed) == 0;
+        let simple = listing.lock().is_simple() && self.file.session.mounts.load(Ordering::Relaxed) == 0;
         let n = if simple {
             self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?
         } else {
@@ -220,7 +235,7 @@ impl Chan {
             *listing.lock() = l;
             r?
         };
-        *self.offset.lock() = offset.saturating_add(u64::try_from(n).unwrap_or(0));
+        self.offset.store(offset.saturating_add(n as u64), Ordering::Relaxed);
         Ok(n)
     }
 

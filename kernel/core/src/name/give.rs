@@ -12,6 +12,7 @@ use crate::tree::Parcel;
 use abi::error::Error;
 use abi::limit::PAGE;
 use abi::portal::op;
+use core::sync::atomic::Ordering;
 
 /// Most bytes that go at once: what a count can say, in whole pages.
 const MOST: usize = (u32::MAX as usize) & !(PAGE - 1);
@@ -47,17 +48,17 @@ impl Chan {
         let first = from.addr.wrapping_add(head as u64);
         let pages = |len: usize| (len.saturating_sub(head) / PAGE) as u64;
         space.may_move(first, pages(from.len), false)?;
-        let n = self.write(from, at)?;
+        let n = self.write(from, at.unwrap_or(u64::MAX))?;
         drop(space.give(first, pages(n))?);
         Ok(n)
     }
 
     fn take_file(&self, to: UserBuf, at: Option<u64>) -> Result<usize> {
-        let offset = at.unwrap_or_else(|| *self.offset.lock());
+        let offset = at.unwrap_or_else(|| self.offset.load(Ordering::Relaxed));
         match crate::mem::file::take(&*thread::current().space()?, self, to, offset)? {
             Some(n) => {
                 if at.is_none() {
-                    *self.offset.lock() = offset.saturating_add(n as u64);
+                    self.offset.store(offset.saturating_add(n as u64), Ordering::Relaxed);
                 }
                 Ok(n)
             }

@@ -13,6 +13,7 @@ use abi::error::Error;
 use abi::file::{GIVE, OCEXEC, TAKE};
 use abi::limit;
 use abi::sys::Str;
+use core::sync::atomic::Ordering;
 
 /// The argument words.
 pub(super) type Args = [u64; 6];
@@ -73,26 +74,34 @@ fn word(n: usize) -> Result<u64> {
 #[inline(never)]
 pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
+    let own = at == u64::MAX;
+    let at = if own { chan.offset.load(Ordering::Relaxed) } else { at };
     let n = if chan.listing.is_none() && at <= i64::MAX as u64 {
         chan.read_at(buf(addr, len), at)
     } else {
-        read_on(&chan, buf(addr, len), at)
+        read_directory(&chan, buf(addr, len), at, own)
     };
+    if own && let Ok(n) = n {
+        chan.offset.store(at.wrapping_add(n as u64), Ordering::Relaxed);
+    }
     Ref::let_go(chan);
     moved(me, n)
 }
 
-/// Reads a directory, or where the last read ended.
+/// Reads a directory, which keeps the offset itself.
 #[inline(never)]
-fn read_on(chan: &Chan, to: UserBuf, at: u64) -> Result<usize> {
-    chan.read(&scope, to, offset(at)?)
+fn read_directory(chan: &Chan, to: UserBuf, at: u64, own: bool) -> Result<usize> {
+    let at = offset(at)?;
+    chan.read(&scope, to, if own { None } else { at })
 }
 
 /// Writes.
 #[inline(never)]
 pub(super) fn pwrite(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
-    moved(me, offset(at).and_then(|at| chan.write(buf(addr, len), at)))
+    let n = chan.write(buf(addr, len), at);
+    Ref::let_go(chan);
+    moved(me, n)
 }
 
 /// Reads on the reader's terms.
@@ -145,7 +154,7 @@ pub(super) fn seek([fd, at, whence, ..]: Args) -> Result<u64> {
     let by = i64::from_ne_bytes(at.to_ne_bytes());
     let base = match whence {
         0 => 0,
-        1 => *chan.offset.lock(),
+        1 => chan.offset.load(Ordering::Relaxed),
         2 => {
             let mut record = Bytes::zeroed(limit::STAT)?;
             let n = usize::try_from(chan.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
@@ -157,7 +166,7 @@ pub(super) fn seek([fd, at, whence, ..]: Args) -> Result<u64> {
     if chan.file.qid.is_dir() && new != 0 {
         return Err(Error::BadOffset.into());
     }
-    *chan.offset.lock() = new;
+    chan.offset.store(new, Ordering::Relaxed);
     Ok(new)
 }
 

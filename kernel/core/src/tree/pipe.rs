@@ -8,7 +8,7 @@ use super::{Entry, Parcel, Tree, here, put, take, wrote};
 use crate::base::{Bytes, List, Ref, Spin, copy};
 use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
-use crate::thread::{self, Doing, Thread, Waiters};
+use crate::thread::{Doing, Waiters, until, wake_all};
 use abi::error::Error;
 use abi::file::{ORDWR, QTFILE, Qid};
 
@@ -52,6 +52,15 @@ struct Way {
     writers: Waiters,
 }
 
+/// What [`Way::look`] finds.
+enum Found {
+    Parcel(Parcel),
+    Bytes(usize),
+}
+
+/// Instead of a number of bytes: nobody reads any more.
+const HUNGUP: usize = usize::MAX;
+
 struct Pipe {
     path: u64,
     ways: [Spin<Way>; 2],
@@ -86,73 +95,68 @@ impl Way {
     /// Copies waiting bytes out and forgets them.
     fn get(&mut self, to: &mut [u8]) -> usize {
         let n = self.len.min(to.len());
-        let first = n.min(ROOM.saturating_sub(self.from));
-        for (range, t) in
-            [(self.from..self.from.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)]
+        let (now, rest) = to.split_at_mut_checked(n.min(ROOM.wrapping_sub(self.from))).unwrap_or_default();
+        copy(self.buffer.get(self.from..).unwrap_or(&[]), now);
+        if now.len() < n {
+            copy(self.buffer.get(..n.wrapping_sub(now.len())).unwrap_or(&[]), rest);
+        }
+        self.from = self.from.wrapping_add(n) % ROOM;
+        self.len = self.len.wrapping_sub(n);
+        n
+    }
+
+    /// What a reader finds, who has read so much: nothing yet, or pages, or bytes, of which there are none at the end.
+    fn look(&mut self, buf: &mut [u8], done: usize) -> Option<Found> {
+        // What has been read before pages is an answer of its own.
+        if done == 0
+            && !self.parcels.is_empty()
+            && let Some(parcel) = self.parcels.remove(0)
         {
-            if let (Some(t), Some(f)) = (to.get_mut(t), self.buffer.get(range)) {
-                copy(f, t);
-            }
+            return Some(Found::Parcel(parcel));
         }
-        self.from = self.from.saturating_add(n) % ROOM;
-        self.len = self.len.saturating_sub(n);
-        n
-    }
-
-    /// Is there something for readers, or nothing any more?
-    fn readable(&self) -> bool {
-        self.len > 0 || !self.parcels.is_empty() || !self.open_write
-    }
-
-    /// Is there room for bytes, or nobody for whom?
-    fn writable(&self) -> bool {
-        self.len < ROOM && self.parcels.is_empty() || !self.open_read
-    }
-
-    /// Is there room for given pages, or nobody for whom?
-    fn givable(&self) -> bool {
-        self.len == 0 && self.parcels.len() < PARCELS || !self.open_read
-    }
-
-    /// Adds bytes, as many as there is room for.
-    fn add(&mut self, bytes: &[u8]) -> usize {
-        if !self.parcels.is_empty() {
-            return 0;
+        let n = self.get(buf);
+        if n > 0 {
+            wake_all(&mut self.writers);
         }
-        let n = bytes.len().min(ROOM.saturating_sub(self.len));
-        let at = self.from.saturating_add(self.len) % ROOM;
-        let first = n.min(ROOM.saturating_sub(at));
-        for (range, f) in [(at..at.saturating_add(first), 0..first), (0..n.saturating_sub(first), first..n)] {
-            if let (Some(t), Some(f)) = (self.buffer.get_mut(range), bytes.get(f)) {
-                copy(f, t);
-            }
-        }
-        self.len = self.len.saturating_add(n);
-        n
+        (n > 0 || done > 0 || !self.open_write).then_some(Found::Bytes(n))
     }
-}
 
-/// Lets all of a queue go on; each looks again.
-fn wake(waiters: &mut Waiters) {
-    while let Some(t) = waiters.pop() {
-        Thread::unpark(&t);
-    }
-}
-
-/// Waits on a queue of a way until something about it changes, unless `ready` says that it has.
-fn wait(way: &Spin<Way>, queue: fn(&mut Way) -> &mut Waiters, ready: impl Fn(&Way) -> bool) -> Result<()> {
-    let me = thread::current_ref();
-    {
-        let mut w = way.lock();
-        if ready(&w) {
-            return Ok(());
+    /// Adds bytes, as many as there is room for: none yet, so many, or [`HUNGUP`].
+    fn add(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.open_read {
+            return Some(HUNGUP);
         }
-        queue(&mut w).push(me.clone());
+        let n = bytes.len().min(ROOM.wrapping_sub(self.len));
+        if n == 0 || !self.parcels.is_empty() {
+            return None;
+        }
+        let at = self.from.wrapping_add(self.len) % ROOM;
+        let done = copy(bytes.get(..n).unwrap_or(&[]), self.buffer.get_mut(at..).unwrap_or(&mut []));
+        if done < n {
+            copy(bytes.get(done..n).unwrap_or(&[]), &mut self.buffer);
+        }
+        self.len = self.len.wrapping_add(n);
+        wake_all(&mut self.readers);
+        Some(n)
     }
-    let r = thread::wait(Doing::Tree, u64::MAX);
-    // Whoever woke it took it off; a note did not.
-    queue(&mut way.lock()).remove(&me);
-    r
+
+    /// Adds given pages, all or none.
+    fn add_parcel(&mut self, parcel: &mut Option<Parcel>) -> Option<Result<()>> {
+        if !self.open_read {
+            return Some(Err(Error::Hungup.into()));
+        }
+        if self.len > 0 || self.parcels.len() >= PARCELS {
+            return None;
+        }
+        if let Err(e) = self.parcels.reserve(1) {
+            return Some(Err(e));
+        }
+        if let Some(parcel) = parcel.take_if(|p| p.size() > 0) {
+            let _ = self.parcels.push(parcel);
+        }
+        wake_all(&mut self.readers);
+        Some(Ok(()))
+    }
 }
 
 fn find(file: Qid) -> Result<Ref<Pipe>> {
@@ -207,33 +211,19 @@ fn read_parcel(way: &Spin<Way>, mut parcel: Parcel, m: &mut Msg<'_>) -> Result<R
     match rest.take() {
         // Without memory for its place the rest is lost.
         Some(parcel) => drop(w.parcels.insert(0, parcel).is_ok()),
-        None => wake(&mut w.writers),
+        None => wake_all(&mut w.writers),
     }
-    wake(&mut w.readers);
+    wake_all(&mut w.readers);
     Ok(Reply { count: u32::try_from(n?).unwrap_or(0), ..Reply::default() })
 }
 
 /// Writes given pages, all or none.
 fn give(way: &Spin<Way>, m: &mut Msg<'_>) -> Result<Reply> {
-    loop {
-        {
-            let mut w = way.lock();
-            if !w.open_read {
-                drop(w);
-                return hung_up();
-            }
-            if w.givable() {
-                w.parcels.reserve(1)?;
-                if let Data::Give(slot) = &mut m.data
-                    && let Some(parcel) = slot.take_if(|p| p.size() > 0)
-                {
-                    w.parcels.push(parcel)?;
-                }
-                wake(&mut w.readers);
-                return wrote(m);
-            }
-        }
-        wait(way, |w| &mut w.writers, Way::givable)?;
+    let Data::Give(parcel) = &mut m.data else { return Err(Error::BadArg.into()) };
+    match until(Doing::Tree, way, |w| &mut w.writers, |w| w.add_parcel(parcel))? {
+        Ok(()) => wrote(m),
+        Err(e) if e == Error::Hungup.into() => hung_up(),
+        Err(e) => Err(e),
     }
 }
 
@@ -263,35 +253,18 @@ impl Tree for Pipes {
         let (mut short, mut long);
         let buf = buffer!(asked, short, long);
         let mut done = 0usize;
-        loop {
-            let room = asked.saturating_sub(done).min(buf.len());
-            let (n, over) = {
-                let mut w = way.lock();
-                // What has been read before it is an answer of its own.
-                if done == 0
-                    && !w.parcels.is_empty()
-                    && let Some(parcel) = w.parcels.remove(0)
-                {
-                    drop(w);
-                    return read_parcel(way, parcel, m);
-                }
-                let n = w.get(buf.get_mut(..room).unwrap_or(&mut []));
-                if n > 0 {
-                    wake(&mut w.writers);
-                }
-                (n, !w.open_write)
+        while done < asked {
+            let room = asked.wrapping_sub(done).min(buf.len());
+            let room = buf.get_mut(..room).unwrap_or(&mut []);
+            let n = match until(Doing::Tree, way, |w| &mut w.readers, |w| w.look(room, done))? {
+                Found::Parcel(parcel) => return read_parcel(way, parcel, m),
+                Found::Bytes(0) => break,
+                Found::Bytes(n) => n,
             };
-            if n > 0 {
-                put(&mut m.data, done, buf.get(..n).unwrap_or(&[]))?;
-                done = done.saturating_add(n);
-            }
-            if done == asked || n == 0 && (done > 0 || over) {
-                return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
-            }
-            if n == 0 {
-                wait(way, |w| &mut w.readers, Way::readable)?;
-            }
+            put(&mut m.data, done, buf.get(..n).unwrap_or(&[]))?;
+            done = done.wrapping_add(n);
         }
+        Ok(Reply { count: done as u32, ..Reply::default() })
     }
 
     fn write(&self, file: Qid, m: &mut Msg<'_>) -> Result<Reply> {
@@ -303,28 +276,18 @@ impl Tree for Pipes {
         let mut done = 0usize;
         let (mut short, mut long);
         let buf = buffer!(m.count as usize, short, long);
-        loop {
-            let n = if done < m.count as usize { take(&m.data, done, buf)? } else { 0 };
+        while done < m.count as usize {
+            let n = take(&m.data, done, buf)?;
             if n == 0 {
-                return Ok(Reply { count: u32::try_from(done).unwrap_or(0), ..Reply::default() });
+                break;
             }
-            let added = {
-                let mut w = way.lock();
-                if !w.open_read {
-                    drop(w);
-                    return hung_up();
-                }
-                let added = w.add(buf.get(..n).unwrap_or(&[]));
-                if added > 0 {
-                    wake(&mut w.readers);
-                }
-                added
-            };
-            done = done.saturating_add(added);
-            if added == 0 {
-                wait(way, |w| &mut w.writers, Way::writable)?;
+            let bytes = buf.get(..n).unwrap_or(&[]);
+            match until(Doing::Tree, way, |w| &mut w.writers, |w| w.add(bytes))? {
+                HUNGUP => return hung_up(),
+                n => done = done.wrapping_add(n),
             }
         }
+        Ok(Reply { count: done as u32, ..Reply::default() })
     }
 
     fn close(&self, file: Qid, _: u8) {
@@ -335,7 +298,7 @@ impl Tree for Pipes {
         {
             let mut w = reads.lock();
             w.open_read = false;
-            wake(&mut w.writers);
+            wake_all(&mut w.writers);
             gone &= !w.open_write;
             unread = w.parcels.take();
         }
@@ -343,7 +306,7 @@ impl Tree for Pipes {
         {
             let mut w = writes.lock();
             w.open_write = false;
-            wake(&mut w.readers);
+            wake_all(&mut w.readers);
             gone &= !w.open_read;
         }
         if gone {

@@ -127,7 +127,7 @@ fn read_file(p: &Ref<Proc>, file: u64, t: &mut Text) -> Result<()> {
                 for (may, word) in rights {
                     t.put(if may { word } else { b"" });
                 }
-                let offset = *chan.offset.lock();
+                let offset = chan.offset.load(core::sync::atomic::Ordering::Relaxed);
                 t.put(b" ").number(offset).put(b" ").put(chan.path.text()).put(b"\n");
             }
         }
