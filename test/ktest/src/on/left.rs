@@ -24,6 +24,7 @@ pub(super) const TESTS: &[Row] = &[
     ("t19_fault_flush_is_seen_by_who_asks", flush_seen),
     ("t19_fault_priority_is_lent", priority_lent),
     ("t19_fault_servers_wait_for_each_other", mutual),
+    ("t19_fault_chain_comes_back_to_a_full_server", comes_back),
     ("t19_fault_interrupts_hail_on_a_caller", hail),
 ];
 
@@ -215,6 +216,26 @@ fn mutual(cpu: u8) -> Result<()> {
             deadlocks += u32::from(!words.is_empty());
         }
         check!(deadlocks > 0, "nobody was told of the deadlock");
+        Ok(())
+    });
+    imp::stop("other", other);
+    r
+}
+
+/// A server calls another, which calls the first, whose only activation waits for it: that is told at once.
+fn comes_back(cpu: u8) -> Result<()> {
+    let other = imp::start("other", 1)?;
+    let r = with_imp(1, Flush::Unseen, || {
+        imp::mount("other", "/n")?;
+        say("nest other")?;
+        File::open("/n/null", ORDWR)?.write_all(b"data imp")?;
+        let f = open("nest")?;
+        let begun = time::now();
+        let words =
+            words(child(|| stay_on(process::id(), cpu).and_then(|()| f.read(&mut [0; 1]).map(drop)))?)?;
+        let took = time::now() - begun;
+        check!(words == Known::Deadlock.text(), "the caller was told {words:?}");
+        check!(took < Duration::from_secs(1), "it took {took:?}");
         Ok(())
     });
     imp::stop("other", other);
