@@ -14,7 +14,8 @@
 //! | Twalk | nwname | | fid, newfid | | nwname × wname |
 //! | Topen | mode | | fid | | |
 //! | Tcreate | mode | perm | fid | | name |
-//! | Tread, Twrite | | count | fid | offset | |
+//! | Tread | [`Term`]: Share if the reader can share a page | count | fid | offset | |
+//! | Twrite | | count | fid | offset | |
 //! | Tclunk, Tremove, Tstat | | | fid | | |
 //! | Twstat | | length of stat | fid | | stat, `size[2]` included |
 //!
@@ -107,7 +108,7 @@ impl Request {
     pub const fn op(&self) -> u8 {
         self.head as u8
     }
-    /// Open mode or number of names.
+    /// Open mode, number of names or term.
     pub const fn a(&self) -> u8 {
         (self.head >> 8) as u8
     }
@@ -168,7 +169,8 @@ impl Answer {
 pub enum Term {
     /// The kernel copies it before the caller goes on.
     Copy = 0,
-    /// The pages stay the server's and become the reader's too.
+    /// The page at the address stays the server's and becomes the reader's too, only to be read: neither writes to it
+    /// again. Only for a request that asks for it.
     Share = 1,
     /// The pages leave the server.
     Give = 2,

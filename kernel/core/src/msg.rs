@@ -54,6 +54,8 @@ pub enum Data<'a> {
     FromKernel(&'a [u8]),
     /// Pages of a segment, for a Tread or a Twrite, from so many bytes into the first on.
     Frames(&'a [Frame], usize),
+    /// Room for a page that the server shares, of a Tread of one; without an answer on that term nothing is moved.
+    Page(&'a mut Option<Frame>),
     /// A Twrite's bytes as pages that leave the writer, for a tree that moves them: it takes the parcel or leaves it.
     Give(&'a mut Option<Parcel>),
     /// As `ToUser`, in memory whose pages a tree may replace.
@@ -67,7 +69,7 @@ pub enum Data<'a> {
 pub struct Msg<'a> {
     /// The type: [`abi::portal::op`].
     pub op: u8,
-    /// Open mode, or number of names: `a` of the portal's head.
+    /// Open mode, number of names, or term: `a` of the portal's head.
     pub a: u8,
     /// The fid.
     pub fid: u32,

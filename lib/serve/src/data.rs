@@ -9,13 +9,10 @@ use crate::{Fail, Result};
 use abi::error::Error;
 use abi::limit::PAGE;
 use alloc::vec::Vec;
-use sync::Shared;
-
-/// The piece of memory that a server keeps files in: one page, so that a later server can share or give it.
-pub type Page = [u8; PAGE];
+use sync::{Bytes, Page, Shared};
 
 /// What a hole in a file reads as.
-pub static ZERO_PAGE: Page = [0; PAGE];
+pub static ZERO_PAGE: Bytes = [0; PAGE];
 
 /// Pieces shorter than this are copied even where a pointer would do: keeping hold of a page would make the next
 /// write to it copy the page.
@@ -49,9 +46,23 @@ pub enum Held {
     #[default]
     Nothing,
     /// A page of a file.
-    Page(Shared<Page>),
+    Page(Page),
     /// Text made for the occasion.
     Text(Shared<Vec<u8>>),
+}
+
+impl Held {
+    /// Lets a page be shared, if the answer named it from its beginning on: where it is. A hole becomes a page of its own.
+    #[cold]
+    pub(crate) fn share(&mut self, address: u64) -> Option<u64> {
+        if address == ZERO_PAGE.as_ptr() as u64 {
+            *self = Held::Page(Page::zeroed().ok()?);
+        }
+        let Held::Page(page) = self else { return None };
+        let at = page.as_ptr() as u64;
+        let whole = address == at || address == ZERO_PAGE.as_ptr() as u64;
+        whole.then(|| page.share()).map(|()| at)
+    }
 }
 
 /// Where a sink puts bytes: appended to a reply, or at the start of a window.
@@ -130,9 +141,9 @@ impl<'a> Sink<'a> {
         self.bytes(whole.get(at..).unwrap_or_default())
     }
 
-    /// Takes `len` bytes of a page.
+    /// Takes `len` bytes of a page. It may be shared whole: what it has behind the file's end is zero.
     #[inline]
-    pub fn page(&mut self, page: &Shared<Page>, at: usize, len: usize) -> Result<()> {
+    pub fn page(&mut self, page: &Page, at: usize, len: usize) -> Result<()> {
         let len = len.min(self.left());
         let data = page.get(at..at + len).ok_or(Error::BadOffset)?;
         if !self.worth_lending(len) {

@@ -96,8 +96,13 @@ impl<S: Server> Portal<S> {
         let mut sink = Sink::new(&mut room, (request.count() as usize).min(limit::IO), true);
         self.engine.read(at, request.fid(), request.offset, &mut sink)?;
         let (len, address) = sink.finish(held);
-        let head = Answer::make_head(op::TREAD + 1, Term::Copy as u8, len as u32);
-        Ok(Answer { head, w1: address.unwrap_or(0), ..Answer::default() })
+        let address = address.unwrap_or(0);
+        let (term, address) = match request.a() == Term::Share as u8 {
+            true => held.share(address).map_or((Term::Copy, address), |at| (Term::Share, at)),
+            false => (Term::Copy, address),
+        };
+        let head = Answer::make_head(op::TREAD + 1, term as u8, len as u32);
+        Ok(Answer { head, w1: address, ..Answer::default() })
     }
 
     fn write<W: Window>(&self, at: At<'_, S>, request: &Request, window: &mut W) -> Result<Answer> {

@@ -1,5 +1,5 @@
-//! What safe servers need and `core` lacks: [`Lock`], which waits in both worlds, and [`Shared`], a counted pointer
-//! whose allocation can fail.
+//! What safe servers need and `core` lacks: [`Lock`], which waits in both worlds, [`Shared`], a counted pointer
+//! whose allocation can fail, and [`Page`], a counted page that the kernel can share.
 //!
 //! They stand here so that `serve` and the servers above it need no `unsafe` and no `cfg`.
 #![no_std]
@@ -9,7 +9,9 @@ extern crate alloc;
 extern crate std;
 
 mod lock;
+mod page;
 mod shared;
 
 pub use lock::{Guard, Lock};
+pub use page::{Bytes, Page};
 pub use shared::{NoMemory, Shared};

@@ -2,13 +2,13 @@
 //!
 //! A file of one page has no level, one of a gigabyte three. What was never written takes no memory and reads as
 //! zeros. Each page is counted by itself, so that an answer can keep hold of it; a write to a page that is held
-//! elsewhere goes to a copy.
+//! elsewhere, or shared by the kernel with those who have the file attached, goes to a copy.
 
 use abi::limit::PAGE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serve::{Error, Page, Result, Sink, Source, ZERO_PAGE};
-use sync::Shared;
+use sync::Bytes;
 
 const BITS: u32 = 6;
 const BRANCHES: usize = 1 << BITS;
@@ -25,7 +25,7 @@ pub(crate) const MOST: u64 = i64::MAX as u64;
 enum Slot {
     #[default]
     Empty,
-    Page(Shared<Page>),
+    Page(Page),
     Node(Box<[Slot]>),
 }
 
@@ -45,7 +45,7 @@ impl Pages {
     }
 
     #[inline]
-    fn get(&self, index: u64) -> Option<&Shared<Page>> {
+    fn get(&self, index: u64) -> Option<&Page> {
         if index >> (BITS * self.levels) != 0 {
             return None;
         }
@@ -67,7 +67,7 @@ impl Pages {
     }
 
     /// The page for writing, made if it is not there.
-    fn make(&mut self, index: u64) -> Result<&mut Page> {
+    fn make(&mut self, index: u64) -> Result<&mut Bytes> {
         while index >> (BITS * self.levels) != 0 {
             if !matches!(self.root, Slot::Empty) {
                 let mut node = new_node()?;
@@ -89,12 +89,12 @@ impl Pages {
             slot = node.get_mut((index >> (BITS * level)) as usize % BRANCHES).ok_or(Error::Io)?;
         }
         if matches!(slot, Slot::Empty) {
-            *slot = Slot::Page(Shared::try_copy(&ZERO_PAGE)?);
+            *slot = Slot::Page(Page::zeroed()?);
             self.bytes += PAGE as u64;
         }
         let Slot::Page(page) = slot else { return Err(Error::Io.into()) };
         if !page.is_alone() {
-            *page = Shared::try_copy(&**page)?;
+            *page = page.copy()?;
         }
         page.get_mut().ok_or(Error::Io.into())
     }

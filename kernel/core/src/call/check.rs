@@ -38,10 +38,10 @@ pub(super) fn answer(
     reply: &mut Reply,
 ) -> Result<Back> {
     let count = r.count();
-    if m.op != op::TREAD || r.op() != op::TREAD + 1 {
+    if m.op != op::TREAD || r.op() != op::TREAD + 1 || r.a() != Term::Copy as u8 {
         return rare(portal, act, m, reply);
     }
-    if count > m.count || r.a() != Term::Copy as u8 {
+    if count > m.count {
         return Err(BAD);
     }
     reply.count = count;
@@ -52,7 +52,7 @@ pub(super) fn answer(
     Ok(Back::Done)
 }
 
-/// Everything but an Rread.
+/// Everything but an Rread whose bytes are copied.
 #[inline(never)]
 fn rare(portal: &Portal, act: &Act, m: &mut Msg<'_>, reply: &mut Reply) -> Result<Back> {
     let r = &thread::current().answer.get();
@@ -62,6 +62,7 @@ fn rare(portal: &Portal, act: &Act, m: &mut Msg<'_>, reply: &mut Reply) -> Resul
     }
     reply.count = count;
     match m.op {
+        op::TREAD => shared(portal, m, r)?,
         op::TWRITE if count > m.count => return Err(BAD),
         op::TWRITE | op::TCLUNK | op::TREMOVE | op::TWSTAT => {}
         op::TATTACH | op::TAUTH | op::TOPEN | op::TCREATE => {
@@ -73,6 +74,16 @@ fn rare(portal: &Portal, act: &Act, m: &mut Msg<'_>, reply: &mut Reply) -> Resul
         _ => return Err(BAD),
     }
     Ok(Back::Done)
+}
+
+/// A page that the server shares, if it was asked to. One that can't be shared is as good as none.
+fn shared(portal: &Portal, m: &mut Msg<'_>, r: &Answer) -> Result<()> {
+    let Data::Page(page) = &mut m.data else { return Err(BAD) };
+    if r.count() > m.count || r.a() != Term::Share as u8 {
+        return Err(BAD);
+    }
+    **page = portal.space.share(r.w1).ok();
+    Ok(())
 }
 
 /// The words or the code of an Rerror; anything else of a wrong type is nonsense.
@@ -158,6 +169,7 @@ fn fetch(
             Source::new(portal, from).give_frames(to, *skip, len)
         }
         Data::None if len == 0 => Ok(()),
+        Data::Page(_) => Ok(()),
         _ => Err(Error::ShortBuffer.into()),
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn request(session: &Ref<Session>, act: &Act, m: &mut Msg<'_>) -> Res
     let mut payload = act.window_address();
     match m.data {
         // Pages are given to trees alone.
-        Data::None | Data::Qids(_) | Data::Give(_) | Data::Take(_) => {}
+        Data::None | Data::Qids(_) | Data::Give(_) | Data::Take(_) | Data::Page(_) => {}
         Data::ToUser(b) if b.len.min(m.count as usize) > COPY => payload = lend::lend(act, m, b, true)?,
         Data::ToUser(_) => {}
         Data::Frames(f, at) => payload = frames(act, m, f, at)?,

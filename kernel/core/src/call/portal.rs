@@ -25,7 +25,7 @@ use abi::portal::{
     ACTIVATION_STRIDE, ACTIVATIONS, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX, WANT_FLUSH,
     WINDOW_AT,
 };
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// How long a caller that holds an activation itself waits for another, in nanoseconds: two servers that wait for each
 /// other's last activation would wait for ever.
@@ -50,6 +50,8 @@ pub struct Portal {
     made: AtomicU32,
     /// Pages of its files that are newer here.
     pub(crate) dirty: AtomicUsize,
+    /// Does it share the pages of its files? See `mem::pager`.
+    pub(crate) shares: AtomicU8,
     /// Where callers are parked.
     pub(crate) queues: Buckets,
 }
@@ -88,6 +90,7 @@ impl Portal {
             all: Spin::new(List::new()),
             made: AtomicU32::new(0),
             dirty: AtomicUsize::new(0),
+            shares: AtomicU8::new(0),
             queues: Buckets::new(),
         })?;
         counters::PORTALS.up();

@@ -154,6 +154,14 @@ fn own(a: &Attachment) -> bool {
 }
 
 impl Space {
+    /// A hold on the frame of a page of its own memory, for somebody who will only read it.
+    pub fn share(&self, addr: u64) -> Result<Frame> {
+        let state = self.state.lock();
+        let found = machine::lookup(self.root(), addr).filter(|_| addr.is_multiple_of(PAGE64));
+        let (frame, _) = found.filter(|_| state.at(addr).is_some_and(own)).ok_or(Error::BadAddress)?;
+        frames::share(frame).map(|()| frame)
+    }
+
     /// Is all of a range of whole pages attached, the space's own, and not lent or wired?
     fn check(&self, state: &State, addr: u64, count: u64, receives: bool) -> Result<()> {
         let end = count.checked_mul(PAGE64).and_then(|len| addr.checked_add(len)).ok_or(Error::BadAddress)?;

@@ -18,7 +18,15 @@ use crate::session;
 use crate::thread::{self, Doing, current_ref};
 use abi::error::Error;
 use abi::limit::{PAGE, STAT};
-use abi::portal::op;
+use abi::portal::{Term, op};
+use core::sync::atomic::Ordering;
+
+/// What is known of a server: nothing, or how it has answered a request for a page to be shared.
+const UNKNOWN: u8 = 0;
+const COPIES: u8 = 1;
+const SHARES: u8 = 2;
+/// The place of a frame that is not there.
+const NONE: Frame = Frame(0);
 
 /// A file's version and length.
 pub fn stat(file: &File) -> Result<(u32, u64)> {
@@ -53,6 +61,11 @@ impl Batch {
         Ok(b)
     }
 
+    /// So many that are still to be found.
+    fn places(count: u64) -> Batch {
+        Batch { frames: [Frame(0); AROUND as usize], count: count.min(AROUND) as usize }
+    }
+
     fn get(&self) -> &[Frame] {
         self.frames.get(..self.count).unwrap_or(&[])
     }
@@ -67,17 +80,26 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
         State::Reading | State::Stale => return wait(segment, inner),
         _ => return Ok(()),
     }
-    let (first, last) = block(&inner, page);
+    let file = file.or(inner.reader.as_ref()).cloned();
+    // The first write to a page that is shared needs memory, which a server must not wait for.
+    let portal = file.as_ref().and_then(|f| f.session.portal()).filter(|_| !inner.is_wired());
+    let shares = portal.map_or(COPIES, |p| p.shares.load(Ordering::Relaxed));
+    // The first answer is only to tell.
+    let block =
+        |inner: &Inner| if shares == UNKNOWN { (page, page.saturating_add(1)) } else { block(inner, page) };
+    let (first, last) = block(&inner);
     drop(inner);
     // With the lock free, so that other pages of this segment can make room.
-    let batch = Batch::new(last.saturating_sub(first) as usize)?;
+    let mut batch = match (shares, last.saturating_sub(first)) {
+        (COPIES, n) => Batch::new(n as usize)?,
+        (_, n) => Batch::places(n),
+    };
     let mut inner = segment.inner.lock();
-    let file = file.or(inner.reader.as_ref()).cloned();
-    let (first, last) = block(&inner, page);
+    let (first, last) = block(&inner);
     let ready = inner.pages.get(page).0 == State::Absent && inner.pages.reserve(page).is_ok();
     let Some(file) = file.filter(|_| ready) else {
         // Somebody else was first, or there is no memory: the next touch tells.
-        batch.get().iter().for_each(|&f| frames::free(f));
+        batch.get().iter().filter(|&&f| f != NONE).for_each(|&f| frames::free(f));
         return if inner.pages.get(page).0 == State::Absent { Err(Error::NoMemory.into()) } else { Ok(()) };
     };
     // With fewer frames than pages the block begins at the page itself.
@@ -90,14 +112,18 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
     let length = inner.length.min(last.saturating_mul(PAGE64));
     drop(inner);
     let start = first.saturating_mul(PAGE64);
-    let read = fetch(&file, start, length, batch.get());
+    let read = match shares {
+        COPIES => fetch(&file, start, length, batch.get()),
+        _ => share(&file, start, length, batch.frames.get_mut(..batch.count).unwrap_or(&mut [])),
+    };
     let mut inner = segment.inner.lock();
+    inner.shares |= shares != COPIES;
     for (p, &frame) in (first..).zip(batch.get()) {
         // Whole pages that have come, and the last with its tail of zeroes.
         let came = read.is_ok_and(|end| p.saturating_mul(PAGE64) < end);
         let event = if came { Event::Fetched } else { Event::NotFetched };
         let after = (p < last).then(|| inner.pages.event(p, event, frame)).flatten();
-        if after.is_none_or(|(s, _)| !s.here()) {
+        if frame != NONE && after.is_none_or(|(s, _)| !s.here()) {
             frames::free(frame);
         }
     }
@@ -110,6 +136,52 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
     inner.wake();
     drop(inner);
     read.map(drop)
+}
+
+/// Reads from a place in a file up to another page by page, each to be shared by its server: up to where there were bytes.
+/// Pages that it does not share are read into frames.
+fn share(file: &File, start: u64, end: u64, pages: &mut [Frame]) -> Result<u64> {
+    let mut at = start;
+    for slot in pages {
+        let to = end.min(at.saturating_add(PAGE64));
+        if at >= to {
+            break;
+        }
+        let came = match shared(file, at, to)? {
+            Some(frame) => {
+                *slot = frame;
+                to
+            }
+            None => {
+                *slot = frames::zeroed()?;
+                fetch(file, at, to, core::slice::from_ref(slot))?
+            }
+        };
+        at = came;
+        if at < to {
+            break;
+        }
+    }
+    Ok(at)
+}
+
+/// Asks for a page to be shared.
+fn shared(file: &File, at: u64, to: u64) -> Result<Option<Frame>> {
+    let mut page = None;
+    let mut m = file.message(op::TREAD);
+    (m.a, m.offset, m.count) = (Term::Share as u8, at, PAGE as u32);
+    m.data = Data::Page(&mut page);
+    let came = session::call(&file.session, &mut m)?.count;
+    if let Some(portal) = file.session.portal() {
+        let tells = if page.is_some() { SHARES } else { COPIES };
+        // Once yes, ever yes: what it could not share was one page.
+        portal.shares.fetch_max(tells, Ordering::Relaxed);
+    }
+    // A page is not put together.
+    if at.saturating_add(u64::from(came)) < to {
+        page.take().into_iter().for_each(frames::free);
+    }
+    Ok(page)
 }
 
 /// The absent pages around one, at most [`AROUND`].

@@ -87,12 +87,12 @@ impl Pages {
         }
     }
 
-    /// Lets an event happen to a page; its state and frame afterwards. With [`Event::Fetched`] `frame` is where the
-    /// bytes are. A frame that the page has no more is the caller's.
+    /// Lets an event happen to a page; its state and frame afterwards. With [`Event::Fetched`] and [`Event::Write`] `frame`
+    /// is where the bytes are. A frame that the page has no more is the caller's.
     pub fn event(&mut self, page: u64, event: Event, frame: Frame) -> Option<(State, Frame)> {
         let (state, old) = self.get(page);
         let after = state.after(event)?;
-        let frame = if event == Event::Fetched { frame } else { old };
+        let frame = if matches!(event, Event::Fetched | Event::Write) { frame } else { old };
         self.set(page, state, after, frame);
         Some((after, frame))
     }
@@ -201,7 +201,8 @@ mod tests {
             pages.reserve(page).unwrap();
             let (state, old) = model.get(&page).copied().unwrap_or((State::Absent, Frame(0)));
             let new = if event == Event::Fetched { frames::alloc().unwrap() } else { Frame(0) };
-            let got = pages.event(page, event, new);
+            let given = if event == Event::Write { old } else { new };
+            let got = pages.event(page, event, given);
             assert_eq!(got.map(|g| g.0), state.after(event));
             let Some((after, _)) = got else {
                 if event == Event::Fetched {

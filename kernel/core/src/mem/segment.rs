@@ -24,6 +24,7 @@ use crate::name::{Chan, File};
 use crate::thread::{Thread, Waiters};
 use abi::error::Error;
 use abi::file::{OEXEC, QTFILE};
+use abi::limit::PAGE;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Pages that are read in together, and mapped together: 64 KiB.
@@ -75,6 +76,8 @@ pub(super) struct Inner {
     hand: u64,
     /// Frames that have been told to [`frames::pooled`].
     pooled: usize,
+    /// Its server has shared pages of its own.
+    pub(super) shares: bool,
 }
 
 /// The pages of a file that are here.
@@ -206,6 +209,7 @@ pub fn of(chan: &Chan) -> Result<User> {
         waiters: Waiters::new(),
         hand: 0,
         pooled: 0,
+        shares: false,
     };
     let new = Segment {
         server,
@@ -341,6 +345,11 @@ impl Inner {
         self.count().is_some_and(|n| n.load(Ordering::Relaxed) >= most_dirty())
     }
 
+    /// Do its pages stay in some space?
+    pub(super) fn is_wired(&self) -> bool {
+        self.maps.iter().any(|m| m.wired)
+    }
+
     /// Wakes all who wait for a page.
     pub(super) fn wake(&mut self) {
         while let Some(t) = self.waiters.pop() {
@@ -367,7 +376,7 @@ impl Inner {
 
     /// Frees up to so many frames of clean pages, going on where it stopped the last time.
     fn evict(&mut self, want: usize, how: Choice) -> usize {
-        if self.maps.iter().any(|m| m.wired) || how == Choice::Unused && self.users != 0 {
+        if self.is_wired() || how == Choice::Unused && self.users != 0 {
             return 0;
         }
         let text = self.maps.iter().any(|m| m.rights == Rights::Exec);
@@ -404,6 +413,19 @@ impl Inner {
         self.account();
         if text { &counters::TEXT_OUT } else { &counters::CLEAN_OUT }.rise(done as u64);
         done
+    }
+
+    /// Nobody has it attached: lets go of the pages that its server has too, from which they are soon had again.
+    fn let_go(&mut self) {
+        let mut at = 0;
+        while let Some((page, _, frame)) = self.pages.next(at, |s| s == State::Clean) {
+            at = page.saturating_add(1);
+            if frames::shared(frame) {
+                self.pages.event(page, Event::Evict, frame);
+                frames::free(frame);
+            }
+        }
+        self.pages.tidy();
     }
 
     /// Pages have changed at the server: what is clean of them is dropped, what is being read will be.
@@ -456,6 +478,9 @@ impl Segment {
         inner.users = inner.users.saturating_sub(1);
         if inner.users != 0 {
             return;
+        }
+        if inner.shares {
+            inner.let_go();
         }
         inner.account();
         let dirty = inner.dirty() != 0;
@@ -545,13 +570,13 @@ impl Segment {
                 Miss::Page(this.clone(), page)
             });
         }
-        let state = if access == Access::Write {
+        let (state, frame) = if access == Access::Write {
             if state == State::Clean && !map.wired && inner.too_dirty() {
                 return Err(Miss::Dirty(this.clone()));
             }
-            inner.event(page, Event::Write, frame).map_or(state, |n| n.0)
+            inner.write(page, state, frame)?
         } else {
-            state
+            (state, frame)
         };
         if !inner.map(map, at, frame, state) {
             return Err(Miss::Fail(Error::NoMemory.into()));
@@ -592,6 +617,20 @@ impl Inner {
         let done = machine::map(map.root, at, frame, rights);
         machine::flush_page(at);
         done
+    }
+
+    /// A page is about to be written: its state and frame then. What its server has shared stays as it is.
+    fn write(&mut self, page: u64, state: State, frame: Frame) -> Result<(State, Frame)> {
+        if state != State::Clean || !frames::shared(frame) {
+            return Ok(self.event(page, Event::Write, frame).unwrap_or((state, frame)));
+        }
+        let copy = frames::alloc()?;
+        machine::copy_frames(copy, 0, frame, 0, PAGE);
+        let after = self.event(page, Event::Write, copy).unwrap_or((state, copy));
+        self.unmap(page);
+        shootdown::everywhere();
+        frames::free(frame);
+        Ok(after)
     }
 
     /// Maps what else is here of the block that was read in with a page, so that it need not fault.

@@ -193,6 +193,23 @@ impl State {
         self.list.insert(i, new)
     }
 
+    /// Makes one attachment of the one that begins at an address and its neighbours that are the same kind of memory: what
+    /// is taken out and put back page by page stays one.
+    fn join(&mut self, start: u64) {
+        let i = self.list.partition_point(|a| a.end <= start);
+        let joins = |a: &Attachment| a.kind == Use::Segment && a.file.is_none();
+        for at in [i.saturating_add(1), i] {
+            let Some(new) = self.list.get(at).filter(|a| joins(a)) else { continue };
+            let (start, end, rights, plain) = (new.start, new.end, new.rights, new.plain);
+            let before = at.checked_sub(1).and_then(|at| self.list.get_mut(at));
+            if let Some(before) = before.filter(|b| joins(b) && (b.end, b.rights) == (start, rights)) {
+                before.end = end;
+                before.plain &= plain;
+                self.list.remove(at);
+            }
+        }
+    }
+
     /// A hole of a length, above [`ANYWHERE`].
     fn hole(&self, len: u64) -> Result<u64> {
         let mut at = ANYWHERE;
@@ -265,6 +282,7 @@ impl Space {
             }
             made?;
         }
+        state.join(start);
         Ok(start)
     }
 

@@ -214,7 +214,7 @@ impl Server for Filer {
 }
 
 /// The program that is running, which is the only one in the archive.
-fn program() -> Result<Vec<u8>> {
+pub(super) fn program() -> Result<Vec<u8>> {
     let all = fs::read("#root/archive")?;
     let number = |at: usize| {
         let digits = all.get(at..at + 8).and_then(|d| core::str::from_utf8(d).ok()).unwrap_or("");

@@ -13,6 +13,7 @@ mod limits;
 mod mail;
 mod proc;
 mod segment;
+mod share;
 mod tree;
 
 use portolan::abi::error::Error as Known;
@@ -171,6 +172,7 @@ fn all() -> Result<bool> {
         mail::TESTS,
         give::TESTS,
         segment::TESTS,
+        share::TESTS,
     ];
     lists.into_iter().flatten().for_each(|(name, test)| run(name, test));
     for (name, test) in left::TESTS {
