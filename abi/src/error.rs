@@ -6,9 +6,9 @@
 
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// An error known by name.
+        /// An error known by name. A word, so that the kernel's results of a word or an error come in two registers.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-        #[repr(u8)]
+        #[repr(u64)]
         pub enum Error { $($(#[$doc])* $name,)* }
 
         impl Error {
