@@ -65,8 +65,10 @@ pub const KERNEL_STACK: usize = 16 << 10;
 /// The machine's number in ELF files (62: x86-64).
 pub const ELF_MACHINE: u16 = 62;
 
-/// Bytes of [`save_vector`].
-pub const VECTOR: usize = 512;
+/// An image of the vector registers, for [`save_vector`].
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub struct Vector(pub [u8; 512]);
 
 /// Why one CPU interrupts another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,9 +213,9 @@ unsafe extern "Rust" {
     pub safe fn free_stack(top: u64);
 
     /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler.
-    pub safe fn save_vector(to: &mut [u8; VECTOR]);
+    pub safe fn save_vector(to: &mut Vector);
     /// Makes the program that this kernel entry goes back to find these vector registers.
-    pub safe fn restore_vector(from: &[u8; VECTOR]);
+    pub safe fn restore_vector(from: &Vector);
 
     /// How many interrupt lines there are.
     pub safe fn irqs() -> usize;

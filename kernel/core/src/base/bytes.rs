@@ -106,3 +106,24 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
     unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_mut_ptr(), n) };
     n
 }
+
+/// Types of whole words without gaps, of which every pattern of bits is a value.
+///
+/// # Safety
+/// The type is that.
+pub(crate) unsafe trait Plain {}
+
+// SAFETY: 18 words.
+unsafe impl Plain for abi::note::Frame {}
+
+/// A value as it lies in memory.
+pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: the value is so long, and has no gaps.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// The same, to be changed.
+pub(crate) fn bytes_of_mut<T: Plain>(value: &mut T) -> &mut [u8] {
+    // SAFETY: as above, and whatever is written is a value.
+    unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(value).cast(), size_of::<T>()) }
+}

@@ -10,8 +10,8 @@ mod lock;
 mod queue;
 mod text;
 
-pub(crate) use bytes::copy;
 pub use bytes::{Bytes, Short};
+pub(crate) use bytes::{bytes_of, bytes_of_mut, copy};
 pub use counted::Ref;
 pub use list::List;
 pub use lock::{Held, Spin};

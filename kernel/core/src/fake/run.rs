@@ -8,7 +8,7 @@
 use super::memory::LOADED;
 use crate::base::Ref;
 use crate::entry::{self, Fault};
-use crate::machine::{Context, Entry, Ipi, Root, VECTOR};
+use crate::machine::{Context, Entry, Ipi, Root, Vector};
 use crate::sched;
 use crate::thread::Thread;
 use abi::note::Frame;
@@ -343,10 +343,10 @@ fn free_stack(_top: u64) {}
 fn set_kernel_stack(_top: u64) {}
 
 #[unsafe(no_mangle)]
-fn save_vector(_to: &mut [u8; VECTOR]) {}
+fn save_vector(_to: &mut Vector) {}
 
 #[unsafe(no_mangle)]
-fn restore_vector(_from: &[u8; VECTOR]) {}
+fn restore_vector(_from: &Vector) {}
 
 #[unsafe(no_mangle)]
 fn new_context(_stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Context {

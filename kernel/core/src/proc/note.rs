@@ -5,9 +5,9 @@
 //! handler finds and may change lie on the program's own stack; whatever it puts there, the machine makes sane.
 
 use super::Proc;
-use crate::base::{Bytes, List, Ref, copy};
+use crate::base::{Bytes, List, Ref, bytes_of, bytes_of_mut};
 use crate::call;
-use crate::machine::{self, VECTOR};
+use crate::machine::{self, Vector};
 use crate::msg::{Result, UserBuf};
 use crate::thread::{NOTE, Thread, current};
 use abi::error::Error;
@@ -25,12 +25,12 @@ pub(crate) struct Notes {
     handler: u64,
     /// A handler runs: where its registers lie, and the vector registers of the program.
     handling: Option<u64>,
-    vector: [u8; VECTOR],
+    vector: Vector,
 }
 
 impl Notes {
     pub(super) const fn new() -> Notes {
-        Notes { queue: List::new(), handler: 0, handling: None, vector: [0; VECTOR] }
+        Notes { queue: List::new(), handler: 0, handling: None, vector: Vector([0; _]) }
     }
 
     /// Another program: no handler, and nothing of the old.
@@ -127,9 +127,9 @@ pub fn deliver_notes(me: &Thread, frame: &mut Frame) {
 fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Option<()> {
     let words = (frame.sp.checked_sub(RED_ZONE)?.checked_sub(note.len() as u64)?) & !15;
     let registers = words.checked_sub(size_of::<Frame>() as u64)? & !15;
-    let bytes = encode(frame);
+    let bytes = bytes_of(frame);
     let written = machine::copy_out(UserBuf { addr: words, len: note.len() }, note)
-        && machine::copy_out(UserBuf { addr: registers, len: bytes.len() }, &bytes);
+        && machine::copy_out(UserBuf { addr: registers, len: bytes.len() }, bytes);
     if !written {
         return None;
     }
@@ -150,47 +150,13 @@ pub fn noted(me: &Thread, frame: &mut Frame, how: u64) {
         me.set_error(Error::BadArg.text().as_bytes());
         return machine::set_result(frame, u64::MAX);
     };
-    let vector = notes.vector;
+    machine::restore_vector(&notes.vector);
     if !notes.queue.is_empty() {
         me.pending.fetch_or(NOTE, Ordering::Relaxed);
     }
     drop(notes);
-    let mut bytes = [0; size_of::<Frame>()];
-    let there = machine::copy_in(&mut bytes, UserBuf { addr: registers, len: size_of::<Frame>() });
+    let there = machine::copy_in(bytes_of_mut(frame), UserBuf { addr: registers, len: size_of::<Frame>() });
     if how == u64::from(NDFLT) || !there {
-        return super::kill(&current().proc, b"note");
-    }
-    *frame = decode(&bytes);
-    machine::restore_vector(&vector);
-}
-
-const WORDS: usize = size_of::<Frame>() / 8;
-
-fn encode(f: &Frame) -> [u8; size_of::<Frame>()] {
-    let mut b = [0; size_of::<Frame>()];
-    let rest = [f.pc, f.sp, f.flags];
-    for (to, word) in b.chunks_exact_mut(8).zip(f.general.iter().chain(&rest)) {
-        copy(&word.to_le_bytes(), to);
-    }
-    b
-}
-
-fn decode(b: &[u8; size_of::<Frame>()]) -> Frame {
-    let mut words = [0u64; WORDS];
-    for (word, from) in words.iter_mut().zip(b.chunks_exact(8)) {
-        *word = u64::from_le_bytes(from.try_into().unwrap_or([0; 8]));
-    }
-    let [general @ .., pc, sp, flags] = words;
-    Frame { general, pc, sp, flags }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registers_survive_the_stack() {
-        let f = Frame { general: core::array::from_fn(|i| i as u64 * 7), pc: 1, sp: 2, flags: 3 };
-        assert_eq!(decode(&encode(&f)), f);
+        super::kill(&current().proc, b"note");
     }
 }

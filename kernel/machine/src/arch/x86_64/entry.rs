@@ -16,24 +16,20 @@ use abi::portal::Request;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use kernel_core::entry::Outcome;
-use kernel_core::machine::{Context, Entry, Root, VECTOR};
+use kernel_core::machine::{Context, Entry, Root, Vector};
 
 /// Flags that a program starts with: interrupts on.
 const FLAGS: u64 = 0x202;
 /// Flags that a program may change: the arithmetic ones, direction, and alignment checks.
 const USER_FLAGS: u64 = 0x4_0cd5;
 
-/// An image of the vector registers in the layout of `fxsave`.
-#[repr(C, align(16))]
-struct Vectors([u8; VECTOR]);
-
-/// Empty registers: the control words have their usual values.
+/// Empty registers, in the layout of `fxsave`: the control words have their usual values.
 #[unsafe(no_mangle)]
-static CLEAN_VECTORS: Vectors = {
-    let mut v = [0; VECTOR];
+static CLEAN_VECTORS: Vector = {
+    let mut v = [0; _];
     (v[0], v[1]) = (0x7f, 0x03);
     (v[24], v[25]) = (0x80, 0x1f);
-    Vectors(v)
+    Vector(v)
 };
 
 unsafe extern "C" {
@@ -238,7 +234,7 @@ pub(super) struct Trap {
 pub(super) fn deliver(trap: &mut Trap) {
     let mut frame = Frame { general: trap.general, pc: trap.pc, sp: trap.sp, flags: trap.flags };
     kernel_core::entry::deliver(&mut frame);
-    let frame = sane(frame);
+    sane(&mut frame);
     (trap.general, trap.pc, trap.sp, trap.flags) = (frame.general, frame.pc, frame.sp, frame.flags);
 }
 
@@ -249,13 +245,15 @@ extern "C" fn leave_system_call(trap: &mut Trap) {
 
 /// Registers with which a program may run. A pc beyond its memory becomes 0, which faults in the program and not in
 /// the kernel on the way out.
-fn sane(frame: Frame) -> Frame {
-    let pc = if frame.pc < USER_END { frame.pc } else { 0 };
-    Frame { pc, flags: frame.flags & USER_FLAGS | FLAGS, ..frame }
+fn sane(frame: &mut Frame) {
+    if frame.pc >= USER_END {
+        frame.pc = 0;
+    }
+    frame.flags = frame.flags & USER_FLAGS | FLAGS;
 }
 
 /// Keeps the vector registers if they are those of an interrupted program: where, or 0.
-#[inline]
+#[inline(always)]
 fn keep_vectors() -> u64 {
     let at = cpu::vector();
     if at != 0 {
@@ -267,7 +265,7 @@ fn keep_vectors() -> u64 {
 }
 
 /// The other half: back to what they were, or empty.
-#[inline]
+#[inline(always)]
 fn find_vectors(at: u64) {
     if at == 0 {
         clear_vectors();
@@ -278,7 +276,7 @@ fn find_vectors(at: u64) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn clear_vectors() {
     // SAFETY: a valid image.
     unsafe {
@@ -334,7 +332,8 @@ fn new_context(stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Co
 
 #[unsafe(no_mangle)]
 fn resume_user(frame: &Frame) -> ! {
-    let frame = sane(*frame);
+    let mut frame = *frame;
+    sane(&mut frame);
     clear_vectors();
     // SAFETY: the registers are a program's, by `sane`; the loaded space is that program's.
     unsafe { return_frame(&frame) }
@@ -362,18 +361,17 @@ fn call_handler(frame: &mut Frame, handler: u64, sp: u64, args: [u64; 3]) {
 }
 
 #[unsafe(no_mangle)]
-fn save_vector(to: &mut [u8; VECTOR]) {
-    let mut now = Vectors(CLEAN_VECTORS.0);
-    if cpu::vector() != 0 {
+fn save_vector(to: &mut Vector) {
+    if cpu::vector() == 0 {
+        *to = CLEAN_VECTORS;
+    } else {
         // SAFETY: aligned room of the right size. The registers are still the program's.
-        unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut now, options(nostack, preserves_flags)) };
+        unsafe { asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)) };
     }
-    *to = now.0;
 }
 
 #[unsafe(no_mangle)]
-fn restore_vector(from: &[u8; VECTOR]) {
-    let image = Vectors(*from);
+fn restore_vector(from: &Vector) {
     // SAFETY: the image was made by `save_vector`, so no reserved bit of the control words is set.
-    unsafe { asm!("fxrstor64 [{}]", in(reg) &raw const image, options(nostack, readonly, preserves_flags)) };
+    unsafe { asm!("fxrstor64 [{}]", in(reg) from, options(nostack, readonly, preserves_flags)) };
 }
