@@ -277,47 +277,42 @@ fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
     (e & PRESENT != 0).then(|| decode(e))
 }
 
-#[unsafe(no_mangle)]
-fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
-    let mut at = from;
-    'next: while at < to.min(USER_END) {
-        let mut table = root.0.0 << 12;
-        for level in (0..4).rev() {
-            let e = entry(table, index(at, level)).load(Ordering::Acquire);
-            if e & PRESENT == 0 {
-                let size = 1u64 << (12 + 9 * level);
-                at = (at & !(size - 1)) + size;
-                continue 'next;
-            }
-            table = e & ADDRESS;
-            if level == 0 {
-                let (frame, rights) = decode(e);
-                return Some((at, frame, rights));
-            }
+/// The first address in a range whose entry is gone, at whatever level, or else that is mapped: with its entry and the
+/// level. It comes down once for a table and not for each of its entries.
+fn next(root: Root, from: u64, to: u64, gone: bool) -> Option<(u64, u64, usize)> {
+    let to = to.min(USER_END);
+    let (mut at, mut level) = (from, 3);
+    let mut tables = [root.0.0 << 12; 4];
+    while at < to {
+        let e = entry(tables[level & 3], index(at, level as u32)).load(Ordering::Acquire);
+        let leads_on = e & PRESENT != 0;
+        if if gone { e == GONE } else { leads_on && level == 0 } {
+            return Some((at, e, level));
+        }
+        if leads_on && level > 0 {
+            level -= 1;
+            tables[level & 3] = e & ADDRESS;
+            continue;
+        }
+        let size = 1u64 << (12 + 9 * level);
+        at = (at & !(size - 1)) + size;
+        while level < 3 && index(at, level as u32) == 0 {
+            level += 1;
         }
     }
     None
 }
 
 #[unsafe(no_mangle)]
+fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
+    let (at, e, _) = next(root, from, to, false)?;
+    let (frame, rights) = decode(e);
+    Some((at, frame, rights))
+}
+
+#[unsafe(no_mangle)]
 fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)> {
-    let mut at = from;
-    'next: while at < to.min(USER_END) {
-        let mut table = root.0.0 << 12;
-        for level in (0..4).rev() {
-            let e = entry(table, index(at, level)).load(Ordering::Acquire);
-            if e == GONE {
-                return Some((at, level as u8));
-            }
-            if level == 0 || e & PRESENT == 0 {
-                let size = 1u64 << (12 + 9 * level);
-                at = (at & !(size - 1)) + size;
-                continue 'next;
-            }
-            table = e & ADDRESS;
-        }
-    }
-    None
+    next(root, from, to, true).map(|(at, _, level)| (at, level as u8))
 }
 
 #[unsafe(no_mangle)]
