@@ -32,15 +32,34 @@ unsafe impl<T: Send + Sync> Send for Ref<T> {}
 // SAFETY: as above; a `&Ref<T>` can be cloned into a `Ref<T>` elsewhere.
 unsafe impl<T: Send + Sync> Sync for Ref<T> {}
 
+/// Memory for an object, with `size` bytes of its value moved to `at`; null when there is none. The same for all types,
+/// since many are large, and what the compiler makes of each move is long or slow.
+///
+/// # Safety
+/// The layout has a size and room for the value, which is not used where it was if it has moved.
+#[inline(never)]
+unsafe fn make(layout: Layout, at: usize, value: *const u8, size: usize) -> *mut u8 {
+    // SAFETY: by the caller's promise; what was allocated is fresh.
+    unsafe {
+        let raw = alloc(layout);
+        if !raw.is_null() {
+            value.copy_to_nonoverlapping(raw.add(at), size);
+        }
+        raw
+    }
+}
+
 impl<T> Ref<T> {
     /// Makes an object; [`Error::NoMemory`] when there is none, and the value is dropped.
     pub fn new(value: T) -> Result<Ref<T>> {
-        let layout = Layout::new::<Object<T>>();
-        // SAFETY: the layout is not of size zero, since the count alone has a size.
-        let raw = unsafe { alloc(layout) }.cast::<Object<T>>();
-        let object = NonNull::new(raw).ok_or(Error::NoMemory)?;
-        // SAFETY: `object` is fresh memory of the layout of Object<T>, and nobody else knows it.
-        unsafe { object.write(Object { count: AtomicUsize::new(1), value }) };
+        let (layout, at) = (Layout::new::<Object<T>>(), core::mem::offset_of!(Object<T>, value));
+        // SAFETY: the layout and the place are Object<T>'s.
+        let raw = unsafe { make(layout, at, (&raw const value).cast(), size_of::<T>()) };
+        let object = NonNull::new(raw.cast::<Object<T>>()).ok_or(Error::NoMemory)?;
+        // It has moved.
+        core::mem::forget(value);
+        // SAFETY: the object is fresh, and nobody else knows it.
+        unsafe { (&raw mut (*object.as_ptr()).count).write(AtomicUsize::new(1)) };
         Ok(Ref { object, owns: PhantomData })
     }
 

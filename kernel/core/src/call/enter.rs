@@ -50,9 +50,11 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
     if usize::from(depth) >= CALLS {
         return Err(Error::TooDeep.into());
     }
+    // Followed once: what is stored on the way might change a reference in memory, for all the compiler knows.
+    let (counted, portal) = (portal, &**portal);
     let x = match portal.pop() {
         Some(x) => x,
-        None => Portal::take_slow(portal, me)?,
+        None => Portal::take_slow(counted, me)?,
     };
     let Some(act) = &x.act else { return Err(Error::Died.into()) };
     me.op.store(m.op, Ordering::Relaxed);
