@@ -147,6 +147,8 @@ pub(super) struct State {
     pub(super) wired: bool,
     /// Where the heap starts; its attachment, when there is one, starts here.
     heap: u64,
+    /// From [`ANYWHERE`] up to here there is no hole.
+    packed: u64,
 }
 
 /// An address space. Shared by the processes that share memory, by `Ref`.
@@ -210,15 +212,21 @@ impl State {
         }
     }
 
-    /// A hole of a length, above [`ANYWHERE`].
-    fn hole(&self, len: u64) -> Result<u64> {
-        let mut at = ANYWHERE;
-        for a in self.list.iter().filter(|a| a.end > ANYWHERE) {
+    /// The lowest hole of a length, above [`ANYWHERE`].
+    fn hole(&mut self, len: u64) -> Result<u64> {
+        let mut at = self.packed;
+        let mut packed = true;
+        let first = self.list.partition_point(|a| a.end < at);
+        for a in self.list.iter().skip(first) {
             if a.start >= at && a.start.saturating_sub(at) >= len {
                 break;
             }
+            packed &= a.start <= at;
             // A page stays free between neighbours: it catches who runs over the end.
             at = at.max(a.end.saturating_add(PAGE64));
+            if packed {
+                self.packed = at;
+            }
         }
         if at.saturating_add(len) > abi::portal::ACTIVATIONS {
             return Err(Error::NoMemory.into());
@@ -231,7 +239,7 @@ impl Space {
     /// An empty space.
     pub fn new() -> Result<Space> {
         let root = machine::new_root().ok_or(Error::NoMemory)?;
-        let state = State { list: List::new(), wired: false, heap: TEXT };
+        let state = State { list: List::new(), wired: false, heap: TEXT, packed: ANYWHERE };
         Ok(Space { root, cpus: AtomicU32::new(0), lent: AtomicU32::new(0), state: Spin::new(state) })
     }
 
@@ -306,6 +314,7 @@ impl Space {
             && let Err(e) = segment.attach(map, file)
         {
             state.list.retain(|a| a.start != start);
+            state.packed = ANYWHERE;
             return Err(e);
         }
         Ok(start)
@@ -401,6 +410,7 @@ impl Space {
         }
         // At most one attachment is split, into one more; the others go one by one.
         state.list.reserve(1)?;
+        state.packed = state.packed.min(start).max(ANYWHERE);
         let mut i = state.list.partition_point(|a| a.end <= start);
         while let Some(a) = state.list.get(i).filter(|a| a.start < end) {
             let before = (a.start, a.end.min(start));
@@ -438,6 +448,7 @@ impl Space {
     /// Undoes an attachment that was just made.
     fn take_out(&self, state: &mut State, start: u64, end: u64) {
         self.free_pages(state, start, end);
+        state.packed = ANYWHERE;
         if let Some(at) = state.list.iter().position(|a| a.start == start) {
             state.list.remove(at);
         }

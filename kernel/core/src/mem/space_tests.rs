@@ -237,3 +237,55 @@ fn a_lent_page_stays_with_its_lender_at_a_fork() {
     frames::release(frame);
     assert_eq!(m.free(), before);
 }
+
+/// Who names no address gets the lowest place, whatever was attached and detached before.
+#[test]
+fn the_lowest_hole_is_found_and_has_a_page_on_either_side() {
+    let _m = fake::memory();
+    let s = Space::new().unwrap();
+    let first = s.attach(0, PAGE64, Rights::Read, Use::Segment).unwrap();
+    assert!(s.detach(first, PAGE64).is_ok());
+    let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let mut random = |n: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % n
+    };
+    for step in 0..2000 {
+        let len = (1 + random(5)) * PAGE64;
+        match random(5) {
+            0..3 => {
+                let mut want = first;
+                for (&start, &end) in &taken {
+                    if start >= want && start - want >= len {
+                        break;
+                    }
+                    want = want.max(end + PAGE64);
+                }
+                assert_eq!(s.attach(0, len, Rights::Read, Use::Segment), Ok(want), "step {step}");
+                taken.insert(want, want + len);
+            }
+            3 => {
+                // Anywhere, so that a place may be without its free page, and one be cut in two.
+                let start = first + random(600) * PAGE64;
+                let free = taken.iter().all(|(&a, &b)| b <= start || start + len <= a);
+                assert_eq!(s.attach(start, len, Rights::Read, Use::Segment).is_ok(), free, "step {step}");
+                if free {
+                    taken.insert(start, start + len);
+                }
+            }
+            _ => {
+                let some = taken.iter().nth(random(1 + taken.len() as u64) as usize);
+                let Some((&start, &end)) = some else { continue };
+                let (from, to) = (start + random(2) * PAGE64, end - random(2) * PAGE64);
+                if from < to {
+                    s.detach(from, to - from).unwrap();
+                    taken.remove(&start);
+                    taken.extend([(start, from), (to, end)].into_iter().filter(|(a, b)| a < b));
+                }
+            }
+        }
+    }
+}
