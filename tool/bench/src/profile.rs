@@ -17,7 +17,7 @@ use xtask::tell::Done;
 use xtask::{image, target};
 
 /// Bytes of log that are enough.
-const ENOUGH: u64 = 64 << 20;
+const ENOUGH: u64 = 160 << 20;
 /// Seconds that the emulator may take for them.
 const LOOKING: Duration = Duration::from_secs(30);
 /// First address of the kernel's half.
@@ -207,10 +207,13 @@ impl Counts<'_> {
 
     fn table(&self, name: &str) -> Option<String> {
         let whole = self.operations.checked_sub(1).filter(|n| *n > 0)?;
-        let mut functions: HashMap<(usize, String), u64> = HashMap::new();
+        // Instructions, and how often the function was entered.
+        let mut functions: HashMap<(usize, String), (u64, u64)> = HashMap::new();
         let mut sums = [0; 3];
         for ((whose, pc), n) in &self.counts {
-            *functions.entry((*whose, self.symbols[*whose].name(*pc))).or_default() += n;
+            let of = functions.entry((*whose, self.symbols[*whose].name(*pc))).or_default();
+            of.0 += n;
+            of.1 += if self.symbols[*whose].begins(*pc) { n } else { &0 };
             sums[*whose] += n;
         }
         let mut rows: Vec<_> = functions.into_iter().collect();
@@ -222,8 +225,9 @@ impl Counts<'_> {
             text += &format!("; {whose} {:.1}", per(sum));
         }
         text += "\n";
-        for ((whose, function), n) in rows.iter().filter(|r| per(r.1) >= 0.5) {
-            text += &format!("{:9.1}  {}  {function}\n", per(*n), WHOSE[*whose]);
+        text += "instructions   calls\n";
+        for ((whose, function), (n, calls)) in rows.iter().filter(|r| per(r.1.0) >= 0.5) {
+            text += &format!("{:12.1} {:7.1}  {}  {function}\n", per(*n), per(*calls), WHOSE[*whose]);
         }
         Some(text)
     }

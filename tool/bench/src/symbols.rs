@@ -25,6 +25,11 @@ impl Symbols {
         }
     }
 
+    /// Is this the first address of a function?
+    pub(crate) fn begins(&self, pc: u64) -> bool {
+        self.0.binary_search_by_key(&pc, |s| s.0).is_ok()
+    }
+
     /// The address of a function.
     pub(crate) fn address(&self, name: &str) -> Option<u64> {
         self.0.iter().find(|s| s.2 == name).map(|s| s.0)
