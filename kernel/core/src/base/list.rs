@@ -111,7 +111,13 @@ impl<T> List<T> {
 
     /// Adds at the end.
     pub fn push(&mut self, value: T) -> Result<()> {
-        self.insert(usize::MAX, value)
+        if self.raw.len == self.raw.room {
+            self.reserve(1)?;
+        }
+        // SAFETY: there is room behind the last.
+        unsafe { self.at().add(self.raw.len).write(value) };
+        self.raw.len = self.raw.len.wrapping_add(1);
+        Ok(())
     }
 
     /// Adds before the element at `at`; at the end if there are not so many.
@@ -124,7 +130,9 @@ impl<T> List<T> {
 
     /// Takes the last.
     pub fn pop(&mut self) -> Option<T> {
-        self.remove(self.raw.len.wrapping_sub(1))
+        self.raw.len = self.raw.len.checked_sub(1)?;
+        // SAFETY: it is there, and is counted no more.
+        Some(unsafe { self.at().add(self.raw.len).read() })
     }
 
     /// Takes one out, keeping the order of the others.
