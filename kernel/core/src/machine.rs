@@ -162,6 +162,9 @@ unsafe extern "Rust" {
     pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
     /// The first page mapped in a range of whole pages: skips what is empty in large steps.
     pub safe fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
+
+    /// As [`next_mapped`], and takes it out.
+    pub safe fn take_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
     /// The first page from `from` to below `to` that is marked gone, and the level of its mark: 512^level pages have it
     /// in common.
     pub safe fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)>;

@@ -228,6 +228,7 @@ impl Space {
         let most = count.min(PIECE.saturating_sub(addr / PAGE64 % ENTRIES));
         to.list.reserve(most as usize)?;
         self.check(&state, addr, most, false)?;
+        self.gave.store(true, Ordering::Relaxed);
         for level in (1..=HIGHEST).rev() {
             if size(level) <= count
                 && (addr / PAGE64).is_multiple_of(size(level))

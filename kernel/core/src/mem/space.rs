@@ -23,13 +23,13 @@ use crate::msg::{Fail, Result};
 use crate::name::File;
 use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub(super) const PAGE64: u64 = PAGE as u64;
 /// No attachment reaches the last page, so that no user address but one is followed by a non-user one.
 const END: u64 = USER_END - PAGE64;
 /// Where attachments go that name no address.
-const ANYWHERE: u64 = 0x1000_0000_0000;
+const ANYWHERE: u64 = 0x10_0000_0000;
 /// How many frames are taken out before the CPUs are made to forget them.
 const BATCH: usize = 64;
 /// So much of a first stack is wired; more has been used by few servers when they begin to serve.
@@ -159,6 +159,8 @@ pub struct Space {
     cpus: AtomicU32,
     /// Calls that have pages of it lent. Nothing is detached meanwhile.
     pub(super) lent: AtomicU32,
+    /// Pages have been given away from here: until then nothing is marked gone. Changed under the lock.
+    pub(super) gave: AtomicBool,
     pub(super) state: Spin<State>,
 }
 
@@ -240,7 +242,8 @@ impl Space {
     pub fn new() -> Result<Space> {
         let root = machine::new_root().ok_or(Error::NoMemory)?;
         let state = State { list: List::new(), wired: false, heap: TEXT, packed: ANYWHERE };
-        Ok(Space { root, cpus: AtomicU32::new(0), lent: AtomicU32::new(0), state: Spin::new(state) })
+        let (cpus, lent) = (AtomicU32::new(0), AtomicU32::new(0));
+        Ok(Space { root, cpus, lent, gave: AtomicBool::new(false), state: Spin::new(state) })
     }
 
     /// A call begins or ends to have pages of it lent.
@@ -369,7 +372,15 @@ impl Space {
 
     /// Was the page given away?
     fn gone(&self, addr: u64) -> bool {
-        machine::next_gone(self.root, addr, addr.saturating_add(PAGE64)).is_some()
+        self.next_gone(addr, addr.saturating_add(PAGE64)).is_some()
+    }
+
+    /// The first place of a range that is marked gone, and the level of the mark.
+    fn next_gone(&self, from: u64, to: u64) -> Option<(u64, u8)> {
+        match self.gave.load(Ordering::Relaxed) {
+            true => machine::next_gone(self.root, from, to),
+            false => None,
+        }
     }
 
     /// A page that its space may write, and nobody else sees. Under the lock.
@@ -463,13 +474,12 @@ impl Space {
             let mut count = 0usize;
             let mut unmapped = false;
             while slots.len() > 0 {
-                let Some((addr, _, _)) = machine::next_mapped(self.root, at, end) else {
+                let Some((addr, frame, _)) = machine::take_mapped(self.root, at, end) else {
                     at = end;
                     break;
                 };
                 at = addr.saturating_add(PAGE64);
                 unmapped = true;
-                let Some((frame, _)) = machine::unmap(self.root, addr) else { continue };
                 match state.at(addr) {
                     Some(a) if a.kind == Use::Device => dma::unmapped(frame),
                     // The segment's.
@@ -493,7 +503,7 @@ impl Space {
     /// What is attached in a range from now on is not gone.
     fn forget_gone(&self, start: u64, end: u64) {
         let mut at = start;
-        while let Some((addr, level)) = machine::next_gone(self.root, at, end) {
+        while let Some((addr, level)) = self.next_gone(at, end) {
             let size = PAGE64.wrapping_shl(u32::from(level).wrapping_mul(9));
             let whole = addr.is_multiple_of(size) && end.saturating_sub(addr) >= size;
             // A larger mark of which a part goes is divided; without memory for that it stays.
@@ -708,6 +718,7 @@ impl Space {
     pub fn copy(&self) -> Result<Space> {
         let new = Space::new()?;
         let mut state = self.state.lock();
+        new.gave.store(self.gave.load(Ordering::Relaxed), Ordering::Relaxed);
         state.not_plain(0, END);
         let state = state;
         let kinds = || state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
@@ -728,7 +739,7 @@ impl Space {
         let mut done = Ok(());
         for a in kinds().filter(|a| a.file.is_none()) {
             let mut gone = a.start;
-            while let Some((addr, level)) = machine::next_gone(self.root, gone, a.end) {
+            while let Some((addr, level)) = self.next_gone(gone, a.end) {
                 if !machine::set_gone(new.root, addr, level, true) {
                     return Err(Error::NoMemory.into());
                 }
@@ -845,20 +856,19 @@ impl Drop for Space {
         machine::leave(self.root);
         let list = self.state.get_mut().list.take();
         for a in list.iter() {
-            let mut at = a.start;
-            while let Some((addr, frame, _)) = machine::next_mapped(self.root, at, a.end) {
-                // A page of a segment may have been evicted meanwhile.
-                machine::unmap(self.root, addr);
-                match a.kind {
-                    Use::Device => dma::unmapped(frame),
-                    _ if a.file.is_some() => {}
-                    _ => frames::free(frame),
-                }
-                at = addr.saturating_add(PAGE64);
-            }
+            // A segment's pages are its own; once it has forgotten the attachment nobody looks at them here.
             if let Some((segment, map)) = a.map(self.root, false) {
                 // With nothing left of it that needs no memory.
                 let _ = segment.cut(self.root, map.start, &[]);
+                continue;
+            }
+            let mut at = a.start;
+            while let Some((addr, frame, _)) = machine::take_mapped(self.root, at, a.end) {
+                match a.kind {
+                    Use::Device => dma::unmapped(frame),
+                    _ => frames::free(frame),
+                }
+                at = addr.saturating_add(PAGE64);
             }
         }
         machine::free_root(self.root);
