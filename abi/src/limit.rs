@@ -54,8 +54,9 @@ pub const INTERPRETERS: usize = 4;
 
 /// User programs are linked to begin here.
 pub const TEXT: u64 = 0x20_0000;
-/// First address above a program's first stack.
-pub const STACK_TOP: u64 = 0x7fff_ffff_f000;
+/// First address above a program's first stack. Everything that the kernel places lies below 512 GiB, where one table of
+/// the third level is enough.
+pub const STACK_TOP: u64 = 0x7f_ffff_f000;
 /// Room for a program's first stack, in bytes.
 pub const STACK: u64 = 1 << 20;
 /// First address that no user program can have.

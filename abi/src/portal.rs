@@ -207,7 +207,7 @@ pub const STACK_DEFAULT: u32 = 64 << 10;
 pub const STACK_MAX: u32 = (1 << 20) - 2 * limit::PAGE as u32;
 
 /// Where the activations of a process lie in its memory; number `i` at `ACTIVATIONS + i * ACTIVATION_STRIDE`.
-pub const ACTIVATIONS: u64 = 0x6000_0000_0000;
+pub const ACTIVATIONS: u64 = 0x60_0000_0000;
 /// From one activation to the next.
 pub const ACTIVATION_STRIDE: u64 = 4 << 20;
 /// The stack ends here, relative to the activation's start; below it is its room, then nothing.
