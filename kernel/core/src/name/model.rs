@@ -154,7 +154,8 @@ impl Real {
 
     fn find(&self, path: &str, want: Want) -> Result<Place> {
         let path = Path::resolve(&Path::root().unwrap(), path.as_bytes()).unwrap();
-        walk(&self.scope, &self.roots[0], path, want)
+        let (file, union) = walk(&self.scope, &self.roots[0], path.below(), want)?;
+        Ok(Place { file, path, union })
     }
 
     fn node(&self, p: &Place) -> Node {

@@ -29,19 +29,20 @@ fn root_of(scope: &Scope, path: &Path) -> Result<Ref<Place>> {
 #[cold]
 fn tell_root(scope: &Scope, path: &Path) {
     let _ = Bytes::joined(&[b"/", path.text()])
-        .and_then(|text| Path::resolve(&scope.dot.path, &text))
-        .and_then(|path| walk(scope, &tree::root()?, path, Want::Covered));
+        .and_then(|text| Path::of(&scope.dot.path, text))
+        .and_then(|path| walk(scope, &tree::root()?, path.below(), Want::Covered));
 }
 
 /// The place that a path names.
-pub fn find(scope: &Scope, text: &[u8], want: Want) -> Result<Place> {
-    let path = Path::resolve(&scope.dot.path, text)?;
+pub fn find(scope: &Scope, text: Bytes, want: Want) -> Result<Place> {
+    let path = Path::of(&scope.dot.path, text)?;
     let root = root_of(scope, &path)?;
-    walk(scope, &root, path, want)
+    let (file, union) = walk(scope, &root, path.below(), want)?;
+    Ok(Place { file, path, union })
 }
 
 /// Opens a file.
-pub fn open(scope: &Scope, text: &[u8], mode: u8) -> Result<Ref<Chan>> {
+pub fn open(scope: &Scope, text: Bytes, mode: u8) -> Result<Ref<Chan>> {
     check_mode(mode)?;
     open_place(find(scope, text, Want::Seen)?, mode)
 }
@@ -70,47 +71,48 @@ fn open_place(place: Place, mode: u8) -> Result<Ref<Chan>> {
 
 /// Creates a file, or truncates one of that name unless the mode has OEXCL. In a union it is made in the first element
 /// that allows it.
-pub fn create(scope: &Scope, text: &[u8], mode: u32, perm: u32) -> Result<Ref<Chan>> {
+pub fn create(scope: &Scope, text: Bytes, mode: u32, perm: u32) -> Result<Ref<Chan>> {
     let byte = u8::try_from(mode & 0xff).unwrap_or(0);
     if mode & !(0xff | OEXCL) != 0 {
         return Err(Error::BadOpen.into());
     }
     check_mode(byte)?;
-    let path = Path::resolve(&scope.dot.path, text)?;
+    let path = Path::of(&scope.dot.path, text)?;
+    let root = root_of(scope, &path)?;
     // Twice at most: between the look and the creation somebody else may create or remove the file.
     let mut again = true;
     loop {
         if mode & OEXCL == 0 {
-            match find(scope, text, Want::Seen) {
-                Ok(place) => return open_place(place, byte | OTRUNC),
+            match walk(scope, &root, path.below(), Want::Seen) {
+                Ok((file, union)) => return open_place(Place { file, path, union }, byte | OTRUNC),
                 // A server may say in words of its own that there is none; if it meant something else, the creation
                 // fails too.
                 Err(Fail::Known(Error::NotExist) | Fail::Words) => {}
                 Err(e) => return Err(e),
             }
         }
-        match make(scope, &path, byte, perm) {
+        match make(scope, &root, &path, byte, perm) {
             Err(Fail::Known(Error::Exists)) if mode & OEXCL == 0 && again => again = false,
-            r => return r,
+            Err(e) => return Err(e),
+            Ok((file, iounit)) => return Chan::new(file, path, byte, iounit, None),
         }
     }
 }
 
-fn make(scope: &Scope, path: &Path, mode: u8, perm: u32) -> Result<Ref<Chan>> {
+/// The new file of a path, open, and its iounit.
+fn make(scope: &Scope, root: &Ref<Place>, path: &Path, mode: u8, perm: u32) -> Result<(File, u32)> {
     let (above, name) = path.split().ok_or(Error::Exists)?;
-    let root = root_of(scope, path)?;
-    let above = Path::resolve(&root.path, above.strip_prefix(b"/").unwrap_or(above))?;
-    let dir = walk(scope, &root, above, Want::Seen)?;
-    let mut file = match &dir.union {
+    let (dir, union) = walk(scope, root, above, Want::Seen)?;
+    let mut file = match &union {
         Some(head) if head.union.len() > 1 => {
             // In a union OEXCL asks that the name is new in all of it; a plain create has just looked.
             let m = head.union.iter().find(|m| m.flags & MCREATE != 0).ok_or(Error::NoCreate)?;
             m.place.file.copy()?
         }
-        _ => dir.file,
+        _ => dir,
     };
     let iounit = file.create(name, perm, mode & !abi::file::OCEXEC)?;
-    Chan::new(file, path.copy()?, mode, iounit, None)
+    Ok((file, iounit))
 }
 
 /// Where a stat record is to go in user memory.
@@ -126,7 +128,7 @@ fn give(record: &[u8], to: UserBuf) -> Result<u64> {
 }
 
 /// The stat record of a path. A file that something is mounted on has the name by which it was found.
-pub fn stat(scope: &Scope, text: &[u8], to: UserBuf) -> Result<u64> {
+pub fn stat(scope: &Scope, text: Bytes, to: UserBuf) -> Result<u64> {
     let place = find(scope, text, Want::Seen)?;
     if place.union.is_none() {
         let n = place.file.stat(Data::ToUser(to));
@@ -141,7 +143,7 @@ pub fn stat(scope: &Scope, text: &[u8], to: UserBuf) -> Result<u64> {
 }
 
 /// Changes a path's stat record.
-pub fn wstat(scope: &Scope, text: &[u8], record: &[u8]) -> Result<()> {
+pub fn wstat(scope: &Scope, text: Bytes, record: &[u8]) -> Result<()> {
     let place = find(scope, text, Want::Seen)?;
     let renames = super::dir::parts(record).is_none_or(|(_, name)| !name.is_empty());
     if renames && place.union.is_some() {
@@ -157,7 +159,7 @@ pub fn wstat(scope: &Scope, text: &[u8], record: &[u8]) -> Result<()> {
 }
 
 /// Removes a file.
-pub fn remove(scope: &Scope, text: &[u8]) -> Result<()> {
+pub fn remove(scope: &Scope, text: Bytes) -> Result<()> {
     let place = find(scope, text, Want::Covered)?;
     if scope.ns.find(&place.file.session, place.file.qid).is_some() {
         return Err(Error::MountPoint.into());
@@ -166,7 +168,7 @@ pub fn remove(scope: &Scope, text: &[u8]) -> Result<()> {
 }
 
 /// The place that becomes the working directory.
-pub fn chdir(scope: &Scope, text: &[u8]) -> Result<Ref<Place>> {
+pub fn chdir(scope: &Scope, text: Bytes) -> Result<Ref<Place>> {
     let place = find(scope, text, Want::Seen)?;
     if !place.file.qid.is_dir() {
         return Err(Error::NotDir.into());
@@ -182,7 +184,7 @@ fn check_flags(flags: u32) -> Result<()> {
 }
 
 /// Makes the file `new` appear at `old`.
-pub fn bind(scope: &Scope, new: &[u8], old: &[u8], flags: u32) -> Result<()> {
+pub fn bind(scope: &Scope, new: Bytes, old: Bytes, flags: u32) -> Result<()> {
     check_flags(flags)?;
     let new = Ref::new(find(scope, new, Want::Seen)?)?;
     let old = Ref::new(find(scope, old, Want::Covered)?)?;
@@ -211,7 +213,7 @@ pub fn mount(
     server: &Chan,
     auth: Option<&Chan>,
     user: &[u8],
-    old: &[u8],
+    old: Bytes,
     flags: u32,
     aname: &[u8],
 ) -> Result<()> {
@@ -253,7 +255,7 @@ pub fn fauth(server: &Chan, user: &[u8], aname: &[u8]) -> Result<Ref<Chan>> {
 }
 
 /// Takes `new`, or with none everything, off `old`.
-pub fn unmount(scope: &Scope, new: &[u8], old: &[u8]) -> Result<()> {
+pub fn unmount(scope: &Scope, new: Bytes, old: Bytes) -> Result<()> {
     let on = find(scope, old, Want::Covered)?;
     if new.is_empty() {
         return scope.ns.unmount(&on, None);

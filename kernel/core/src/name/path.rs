@@ -32,8 +32,15 @@ pub(crate) fn check(name: &[u8]) -> Result<()> {
 }
 
 /// The elements of a path's text that are not empty and not `.`.
-pub(crate) fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&b| b == b'/').filter(|e| !e.is_empty() && *e != b".")
+}
+
+/// The first element of a cleaned path's text, or of what is left of one, and what is after it.
+pub(super) fn first(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Not `strip_prefix`, which calls to compare the one byte.
+    let [b'/', text @ ..] = text else { return None };
+    text.split_at_checked(text.iter().position(|&b| b == b'/').unwrap_or(text.len()))
 }
 
 /// Is this the text of a path already: short, absolute, of ASCII, with nothing to be cleaned? Others may be, too.
@@ -60,13 +67,15 @@ impl Path {
         Ok(Path { root: text.len(), text })
     }
 
+    /// As [`Path::resolve`]. Most texts become the path as they are.
+    pub fn of(dot: &Path, text: Bytes) -> Result<Path> {
+        if is_plain(&text) { Ok(Path { text, root: 0 }) } else { Path::resolve(dot, &text) }
+    }
+
     /// The path that `text` names from a working directory. `..` never leads above the root.
     pub fn resolve(dot: &Path, text: &[u8]) -> Result<Path> {
         if text.len() > limit::PATH {
             return Err(Error::NameTooLong.into());
-        }
-        if is_plain(text) {
-            return Ok(Path { text: Bytes::new(text)?, root: 0 });
         }
         let (root, start, rest): (&[u8], &[u8], &[u8]) = if text.first() == Some(&b'#') {
             let end = text.iter().position(|&b| b == b'/').unwrap_or(text.len());
@@ -107,7 +116,10 @@ impl Path {
 
     /// The tree of the kernel that it begins in: the name after the `#`.
     pub fn tree(&self) -> Option<&[u8]> {
-        self.root_text().strip_prefix(b"#")
+        match self.root_text() {
+            [b'#', name @ ..] => Some(name),
+            _ => None,
+        }
     }
 
     /// The text below the root.

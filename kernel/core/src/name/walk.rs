@@ -5,7 +5,7 @@
 //! tried in order until one knows the first name (a walk that breaks off later is not tried elsewhere, as in Plan 9).
 
 use super::file::{File, body_string};
-use super::path::elements;
+use super::path::first;
 use super::{Head, Path, Scope};
 use crate::base::Ref;
 use crate::msg::{Data, Fail, Result};
@@ -55,19 +55,20 @@ const NAMES: usize = 288;
 const _: () = assert!(NAMES >= limit::NAME + 2);
 
 impl Names {
-    /// Takes as many of the elements as fit: are there more?
-    fn fill<'p>(&mut self, mut rest: impl Iterator<Item = &'p [u8]>) -> bool {
+    /// Takes as many of a text's elements as fit: the text of the others.
+    fn fill<'p>(&mut self, text: &'p [u8]) -> &'p [u8] {
+        let mut rest = text;
         self.len = 0;
         self.count = 0;
-        loop {
-            let Some(name) = rest.next() else { return false };
-            if usize::from(self.count) >= limit::WALK {
-                return true;
-            }
-            let Ok(end) = body_string(&mut self.body, self.len, name) else { return true };
+        while let Some((name, after)) = first(rest)
+            && usize::from(self.count) < limit::WALK
+            && let Ok(end) = body_string(&mut self.body, self.len, name)
+        {
             self.len = end;
             self.count = self.count.saturating_add(1);
+            rest = after;
         }
+        rest
     }
 }
 
@@ -145,58 +146,54 @@ fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> 
 }
 
 /// Leaves names behind that have been walked.
-fn pass<'p>(names: &mut impl Iterator<Item = &'p [u8]>, n: usize) {
-    if let Some(last) = n.checked_sub(1) {
-        names.nth(last);
+fn pass(mut text: &[u8], n: usize) -> &[u8] {
+    for _ in 0..n {
+        text = first(text).map_or(&[], |(_, after)| after);
     }
+    text
 }
 
-/// What is mounted on the first name of a path below the namespace's root, where most walks leave the root at once.
-fn first_mount(scope: &Scope, root: &Place, path: &Path, want: Want) -> Option<Ref<Head>> {
-    let mut names = elements(path.below());
-    let qid = tree::below_root(names.next()?)?;
-    if want == Want::Covered && names.next().is_none() {
+/// What is mounted on the first name of a path below the namespace's root, where most walks leave the root at once, and
+/// the names after it.
+fn first_mount<'p>(scope: &Scope, root: &Place, text: &'p [u8], want: Want) -> Option<(Ref<Head>, &'p [u8])> {
+    let (name, after) = first(text)?;
+    let qid = tree::below_root(name)?;
+    if want == Want::Covered && after.is_empty() {
         return None;
     }
-    scope.ns.find(&root.file.session, qid)
+    Some((scope.ns.find(&root.file.session, qid)?, after))
 }
 
-/// Walks the names of a path: the file, or none if the last of them leads to what `at` says then; and whether a mount on
+/// Walks the names of a text: the file, or none if the last of them leads to what `at` says then; and whether a mount on
 /// the way was one through which nothing can be changed, nor beyond it.
-fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<(Option<File>, bool)> {
+fn follow(scope: &Scope, at: &mut At, text: &[u8], want: Want) -> Result<(Option<File>, bool)> {
     let mut file: Option<File> = None;
     let mut read_only = false;
-    let mut rest = elements(path.below());
+    let mut text = text;
     if let At::Root(place) = &*at
-        && path.tree().is_none()
-        && let Some(head) = first_mount(scope, place, path, want)
+        && place.path.tree().is_none()
+        && let Some((head, after)) = first_mount(scope, place, text, want)
     {
         *at = At::Mounted(scope.ns.live(head));
-        rest.next();
+        text = after;
     }
     let mut batch = Names { body: [0; NAMES], len: 0, count: 0 };
-    loop {
+    while !text.is_empty() {
         // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
-        let more = batch.fill(rest.clone());
-        if batch.count == 0 {
-            break;
-        }
-        let seen = more || want == Want::Seen;
+        let rest = batch.fill(text);
+        let seen = !rest.is_empty() || want == Want::Seen;
         match match &file {
             Some(f) => step(scope, f, &batch, seen)?,
             None => step_from(scope, at, &batch, seen)?,
         } {
             Step::All(f) => {
-                pass(&mut rest, usize::from(batch.count));
+                text = rest;
                 if let Some(old) = file.replace(f) {
                     let _ = old.clunk();
                 }
-                if !more {
-                    break;
-                }
             }
             Step::Mount(n, head) => {
-                pass(&mut rest, n);
+                text = pass(text, n);
                 read_only |= match (&file, &*at) {
                     (Some(f), _) => f.read_only,
                     (None, At::Mounted(h)) => h.union.iter().any(|m| m.place.file.read_only),
@@ -214,13 +211,14 @@ fn follow(scope: &Scope, at: &mut At, path: &Path, want: Want) -> Result<(Option
     Ok((file, read_only))
 }
 
-/// The place that a path names. `root` is where its root leads: the namespace's, or a tree's of the kernel.
-pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<Place> {
+/// The file that the text below a root names, and what is mounted there. `root` is the namespace's, or a tree's of the
+/// kernel; the text is a path's, or as many of its elements.
+pub fn walk(scope: &Scope, root: &Ref<Place>, text: &[u8], want: Want) -> Result<(File, Option<Ref<Head>>)> {
     let mut at = At::Root(root.clone());
     if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
         at = At::Mounted(scope.ns.live(head));
     }
-    let (file, read_only) = follow(scope, &mut at, &path, want)?;
+    let (file, read_only) = follow(scope, &mut at, text, want)?;
     let (mut file, union) = match (file, at) {
         (Some(file), _) => (file, None),
         (None, At::Mounted(head)) if want == Want::Covered => (head.on.file.copy()?, None),
@@ -231,5 +229,5 @@ pub fn walk(scope: &Scope, root: &Ref<Place>, path: Path, want: Want) -> Result<
         (None, At::Root(place)) => (place.file.copy()?, place.union.clone()),
     };
     file.read_only |= read_only;
-    Ok(Place { file, path, union })
+    Ok((file, union))
 }

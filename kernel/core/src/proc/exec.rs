@@ -78,7 +78,7 @@ pub fn open_program(path: Bytes, args: List<Bytes>) -> Result<Program> {
     let (mut path, mut args) = (path, args);
     let mut name = Bytes::new(last(&path))?;
     for depth in 0..=INTERPRETERS {
-        let chan = ops::open(&scope, &path, OEXEC)?;
+        let chan = ops::open(&scope, Bytes::new(&path)?, OEXEC)?;
         let mut line = [0; LINE];
         let n = chan.read_kernel(&mut line, 0)?;
         let line = line.get(..n.min(LINE)).unwrap_or(&[]);

@@ -124,7 +124,7 @@ pub(super) fn give(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u
 pub(super) fn open([addr, len, mode, ..]: Args) -> Result<u64> {
     let mode = mode_of(mode)?;
     let path = path(addr, len)?;
-    assign(ops::open(&scope(), &path, mode)?, mode)
+    assign(ops::open(&scope(), path, mode)?, mode)
 }
 
 /// Creates.
@@ -132,7 +132,7 @@ pub(super) fn create([addr, len, mode, perm, ..]: Args) -> Result<u64> {
     let mode = u32::try_from(mode).map_err(|_| Error::BadOpen)?;
     let perm = flags_of(perm)?;
     let path = path(addr, len)?;
-    let chan = ops::create(&scope(), &path, mode, perm)?;
+    let chan = ops::create(&scope(), path, mode, perm)?;
     assign(chan, u8::try_from(mode & 0xff).unwrap_or(0))
 }
 
@@ -214,14 +214,14 @@ pub(super) fn pipe([fds, ..]: Args) -> Result<u64> {
 /// The stat record of a path.
 pub(super) fn stat([addr, len, to, room, ..]: Args) -> Result<u64> {
     let path = path(addr, len)?;
-    ops::stat(&scope(), &path, buf(to, room))
+    ops::stat(&scope(), path, buf(to, room))
 }
 
 /// Changes the stat record of a path.
 pub(super) fn wstat([addr, len, from, size, ..]: Args) -> Result<u64> {
     let path = path(addr, len)?;
     let record = ops::record_in(buf(from, size))?;
-    ops::wstat(&scope(), &path, &record).map(|()| 0)
+    ops::wstat(&scope(), path, &record).map(|()| 0)
 }
 
 /// The stat record of a descriptor.
@@ -238,13 +238,13 @@ pub(super) fn fwstat([fd, from, size, ..]: Args) -> Result<u64> {
 /// Removes a file.
 pub(super) fn remove([addr, len, ..]: Args) -> Result<u64> {
     let path = path(addr, len)?;
-    ops::remove(&scope(), &path).map(|()| 0)
+    ops::remove(&scope(), path).map(|()| 0)
 }
 
 /// Changes the working directory.
 pub(super) fn chdir([addr, len, ..]: Args) -> Result<u64> {
     let path = path(addr, len)?;
-    let place = ops::chdir(&scope(), &path)?;
+    let place = ops::chdir(&scope(), path)?;
     thread::current().proc.set_dot(place);
     Ok(0)
 }
@@ -269,7 +269,7 @@ pub(super) fn fd2path([fd, to, room, ..]: Args) -> Result<u64> {
 /// Binds.
 pub(super) fn bind([new, new_len, old, old_len, flags, _]: Args) -> Result<u64> {
     let (new, old) = (path(new, new_len)?, path(old, old_len)?);
-    ops::bind(&scope(), &new, &old, flags_of(flags)?).map(|()| 0)
+    ops::bind(&scope(), new, old, flags_of(flags)?).map(|()| 0)
 }
 
 /// A [`Str`] in user memory, and what it names.
@@ -295,7 +295,7 @@ pub(super) fn mount([fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> 
     let proc = &thread::current().proc;
     proc.may_mount()?;
     let user = proc.user(Bytes::new)?;
-    ops::mount(&scope(), &server, auth.as_deref(), &user, &old, flags, &aname).map(|()| 0)
+    ops::mount(&scope(), &server, auth.as_deref(), &user, old, flags, &aname).map(|()| 0)
 }
 
 /// Unmounts.
@@ -303,7 +303,7 @@ pub(super) fn unmount([new, new_len, old, old_len, ..]: Args) -> Result<u64> {
     let (new, old) = (path(new, new_len)?, path(old, old_len)?);
     // What a mount covers may be more than the process is to see.
     thread::current().proc.may_mount()?;
-    ops::unmount(&scope(), &new, &old).map(|()| 0)
+    ops::unmount(&scope(), new, old).map(|()| 0)
 }
 
 /// Asks for an authentication file.

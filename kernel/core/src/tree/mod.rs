@@ -161,6 +161,18 @@ impl Serve for Named {
 }
 
 impl Named {
+    fn root(&'static self) -> Result<Ref<Place>> {
+        if let Some(place) = &*self.root.lock() {
+            return Ok(place.clone());
+        }
+        let file = File::tree(Session::tree(self)?, ROOT);
+        let path = if self.name() == "root" { Path::root()? } else { Path::of_tree(self.name().as_bytes())? };
+        let place = Ref::new(Place { file, path, union: None })?;
+        let mut root = self.root.lock();
+        // Whoever was first has made it.
+        Ok(root.get_or_insert(place).clone())
+    }
+
     fn walk(&self, dir: Qid, name: &[u8]) -> Result<Qid> {
         if !dir.is_dir() {
             return Err(Error::NotDir.into());
@@ -389,22 +401,13 @@ pub fn attach(name: &[u8], allowed: u32) -> Result<Ref<Place>> {
         return Err(Error::Perm.into());
     }
     let i = usize::try_from(bit.trailing_zeros()).unwrap_or(usize::MAX);
-    let tree = TREES.get(i).ok_or(Error::NotExist)?;
-    if let Some(place) = &*tree.root.lock() {
-        return Ok(place.clone());
-    }
-    let session = Session::tree(tree)?;
-    let file = File::tree(session, ROOT);
-    let path = if name == b"root" { Path::root()? } else { Path::of_tree(name)? };
-    let place = Ref::new(Place { file, path, union: None })?;
-    let mut root = tree.root.lock();
-    // Whoever was first has made it.
-    Ok(root.get_or_insert(place).clone())
+    TREES.get(i).ok_or(Error::NotExist)?.root()
 }
 
 /// The root of every namespace.
 pub fn root() -> Result<Ref<Place>> {
-    attach(b"root", ALL)
+    let [first, ..] = &TREES;
+    first.root()
 }
 
 /// The qid of a directory of the namespace's root, without a message that asks for it; none while messages are traced.

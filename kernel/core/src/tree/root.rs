@@ -10,26 +10,26 @@ use abi::file::{DMDIR, QTDIR, Qid};
 pub(crate) struct Root;
 
 const PLACE: u32 = DMDIR | 0o555;
-/// Its files.
+/// Its files, those first by whose names most paths begin.
 pub(super) const FILES: &[Fixed] = &[
-    ("archive", 0o444),
     ("bin", PLACE),
-    ("boot", PLACE),
-    ("cmdline", 0o444),
+    ("tmp", PLACE),
+    ("n", PLACE),
+    ("proc", PLACE),
     ("dev", PLACE),
     ("env", PLACE),
     ("fd", PLACE),
     ("lib", PLACE),
     ("mnt", PLACE),
-    ("n", PLACE),
-    ("proc", PLACE),
     ("srv", PLACE),
-    ("tmp", PLACE),
+    ("boot", PLACE),
+    ("cmdline", 0o444),
+    ("archive", 0o444),
 ];
+const N: u64 = 3;
+const CMDLINE: u64 = 12;
 /// The archive's file.
-pub(super) const ARCHIVE: u64 = 1;
-const CMDLINE: u64 = 4;
-const N: u64 = 10;
+pub(super) const ARCHIVE: u64 = 13;
 /// The one file that is not in the root: a place in `n` for the host's files.
 const HOST: Qid = Qid { kind: QTDIR, vers: 0, path: 14 };
 
