@@ -15,7 +15,7 @@
 //! | Topen | mode | | fid | | |
 //! | Tcreate | mode | perm | fid | | name |
 //! | Tread | [`Term`]: Share if the reader can share a page | count | fid | offset | |
-//! | Twrite | | count | fid | offset | |
+//! | Twrite | [`Term`]: Give if the writer gives its pages | count | fid | offset | |
 //! | Tclunk, Tremove, Tstat | | | fid | | |
 //! | Twstat | | length of stat | fid | | stat, `size[2]` included |
 //!

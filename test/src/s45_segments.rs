@@ -15,7 +15,8 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ctx.need_deb(&["qemu-system-x86"])?;
     let passed = tortured(ctx)?;
     let evicted = large(ctx)?;
-    Ok(format!("{passed} under torture; 64 MiB in 16: {evicted}"))
+    let moved = moved(ctx)?;
+    Ok(format!("{passed} under torture; 64 MiB in 16: {evicted}; {moved}"))
 }
 
 /// The tests inside the machine whose names begin with t6, with `torture=evict`.
@@ -40,6 +41,35 @@ fn tortured(ctx: &mut Ctx) -> Result<usize, crate::ctx::Failure> {
 /// What a counter of `#sys/counters` says in a machine's output.
 fn counter(out: &str, name: &str) -> u64 {
     out.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// cp and mv to ramfs, from one tree of it to another: pages are moved, and exist once however many map them.
+fn moved(ctx: &mut Ctx) -> Result<String, crate::ctx::Failure> {
+    const SCRIPT: &str = "mkdir /tmp/a /tmp/b
+ramfs -s a /tmp/a; ramfs -s b /tmp/b
+cat /dev/counters | grep given; cp /bin/rc /tmp/a/f; cat /dev/counters | grep given
+mv /tmp/a/f /tmp/b/f; cat /dev/counters | grep given; ls /tmp/a; cmp /bin/rc /tmp/b/f && echo same
+cat /dev/counters | grep shared; sum -m /tmp/b/f; cat /dev/counters | grep shared
+wc -c /tmp/b/f";
+    let mut command = Command::new(ctx.bin("xtask")?);
+    let said = ctx.run(command.args(["run", "-c", SCRIPT]))?;
+    let numbers = |name: &str| -> Vec<u64> {
+        said.lines().filter_map(|l| l.strip_prefix(name)?.trim().parse().ok()).collect()
+    };
+    let size: u64 = said
+        .lines()
+        .find_map(|l| l.trim().strip_suffix("/tmp/b/f")?.trim().parse().ok().filter(|&n| n > 100_000))
+        .ok_or("no size")?;
+    ensure(said.lines().any(|l| l == "same"), || "the file is another after cp and mv".into())?;
+    let (given, shared) = (numbers("given "), numbers("shared "));
+    let ([g0, g1, g2], [s0, s1]) = (&given[..], &shared[..]) else {
+        return Err(format!("{given:?}, {shared:?}").into());
+    };
+    // All but the last page, and the last page too if it is whole.
+    let pages = size / 4096;
+    ensure(g1 - g0 >= pages && g2 - g1 >= pages, || format!("{given:?} pages given, of {pages} each time"))?;
+    ensure(s1 - s0 >= pages, || format!("{shared:?} pages shared, of {pages}"))?;
+    Ok(format!("cp and mv moved {} and {} pages, a mapping shared {}", g1 - g0, g2 - g1, s1 - s0))
 }
 
 /// Sums a file of 64 MiB through a mapping in a machine of 16 MiB.

@@ -77,6 +77,10 @@ counters! {
     TEXT_OUT "evicted-text",
     /// Clean pages of other files that were evicted; never falls.
     CLEAN_OUT "evicted-clean",
+    /// Pages that servers have shared; never falls.
+    SHARED "shared",
+    /// Pages that servers have taken from writers that gave them; never falls.
+    GIVEN "given",
     /// Dirty pages that were written back; never falls.
     LAUNDERED "laundered",
 }

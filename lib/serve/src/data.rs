@@ -24,6 +24,14 @@ pub trait Window {
     fn get(&self, at: usize, out: &mut [u8]);
     /// Copies into the window.
     fn put(&mut self, at: usize, data: &[u8]);
+    /// Puts a page of the caller's, who gives it away, in the place of this one. If not, it is to be copied.
+    fn give(&self, _at: usize, _to: &mut Bytes) -> bool {
+        false
+    }
+    /// Does the caller give its pages?
+    fn gives(&self) -> bool {
+        false
+    }
 }
 
 impl Window for Vec<u8> {
@@ -231,6 +239,26 @@ impl<'a> Source<'a> {
     /// How many bytes are left.
     pub fn left(&self) -> usize {
         self.len - self.at
+    }
+
+    /// Does the writer give its pages, so that [`Source::page`] copies none?
+    pub fn gives(&self) -> bool {
+        matches!(self.from, From::Window(window) if window.gives())
+    }
+
+    /// The next bytes as a page of the server's, of which there are enough for one: moved, if the writer gives them, else
+    /// copied.
+    pub fn page(&mut self) -> Result<Page> {
+        if self.left() < PAGE {
+            return Err(Fail::Error(Error::ShortBuffer));
+        }
+        let mut page = Page::uncleared()?;
+        let bytes = page.get_mut().ok_or(Error::Io)?;
+        match self.from {
+            From::Window(window) if window.give(self.at, bytes) => self.at += PAGE,
+            _ => self.take(bytes)?,
+        }
+        Ok(page)
     }
 
     /// Copies the next bytes out; `out` is at most what is left.

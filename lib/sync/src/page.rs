@@ -68,15 +68,15 @@ impl Free {
 }
 
 impl Page {
-    /// A page that nobody has, with whatever was there.
-    fn new() -> Result<Page, NoMemory> {
+    /// A page that nobody has, with whatever this program had there.
+    pub fn uncleared() -> Result<Page, NoMemory> {
         let at = FREE.lock().take().and_then(|at| NonNull::new(at as *mut Bytes)).ok_or(NoMemory)?;
         Shared::try_new(Place { at, shared: AtomicBool::new(false) }).map(Page)
     }
 
     /// A page of zeroes.
     pub fn zeroed() -> Result<Page, NoMemory> {
-        let page = Page::new()?;
+        let page = Page::uncleared()?;
         // SAFETY: the place is this page's alone, and has room for the bytes.
         unsafe { page.0.at.as_ptr().write_bytes(0, 1) };
         Ok(page)
@@ -84,7 +84,7 @@ impl Page {
 
     /// Another page with the same bytes.
     pub fn copy(&self) -> Result<Page, NoMemory> {
-        let page = Page::new()?;
+        let page = Page::uncleared()?;
         // SAFETY: the new place is this page's alone; the bytes are read while `self` keeps them.
         unsafe { page.0.at.as_ptr().copy_from_nonoverlapping(self.0.at.as_ptr(), 1) };
         Ok(page)

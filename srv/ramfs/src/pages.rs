@@ -66,8 +66,8 @@ impl Pages {
         self.get(offset / PAGE as u64).is_some()
     }
 
-    /// The page for writing, made if it is not there.
-    fn make(&mut self, index: u64) -> Result<&mut Bytes> {
+    /// The place of a page, made if it is not there.
+    fn place(&mut self, index: u64) -> Result<&mut Slot> {
         while index >> (BITS * self.levels) != 0 {
             if !matches!(self.root, Slot::Empty) {
                 let mut node = new_node()?;
@@ -88,10 +88,16 @@ impl Pages {
             let Slot::Node(node) = slot else { return Err(Error::Io.into()) };
             slot = node.get_mut((index >> (BITS * level)) as usize % BRANCHES).ok_or(Error::Io)?;
         }
-        if matches!(slot, Slot::Empty) {
-            *slot = Slot::Page(Page::zeroed()?);
+        Ok(slot)
+    }
+
+    /// The page for writing, made if it is not there.
+    fn make(&mut self, index: u64) -> Result<&mut Bytes> {
+        if !self.has(index * PAGE as u64) {
+            *self.place(index)? = Slot::Page(Page::zeroed()?);
             self.bytes += PAGE as u64;
         }
+        let slot = self.place(index)?;
         let Slot::Page(page) = slot else { return Err(Error::Io.into()) };
         if !page.is_alone() {
             *page = page.copy()?;
@@ -132,6 +138,12 @@ impl Pages {
     pub(crate) fn write(&mut self, offset: u64, source: &mut Source<'_>) -> Result<usize> {
         let at = (offset % PAGE as u64) as usize;
         let n = source.left().min(PAGE - at);
+        if n == PAGE && (source.gives() || !self.has(offset)) {
+            let (there, page) = (self.has(offset), source.page()?);
+            *self.place(offset / PAGE as u64)? = Slot::Page(page);
+            self.bytes += if there { 0 } else { PAGE as u64 };
+            return Ok(n);
+        }
         let page = self.make(offset / PAGE as u64)?;
         source.take(page.get_mut(at..at + n).ok_or(Error::Io)?)?;
         Ok(n)

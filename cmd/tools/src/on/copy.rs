@@ -8,6 +8,7 @@ use portolan::abi::limit;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
+use portolan::segment::Segment;
 use portolan::{Error, File, Result, fs, println};
 
 /// What a copy is to be like.
@@ -107,27 +108,27 @@ fn copy(from: &[u8], to: &[u8], how: How, depth: usize) -> Result<()> {
             return Err(Error::of(Text(to), "is a directory and would be lost"));
         }
     }
-    copy_data(&source, to, s.mode & 0o777, how)?;
+    copy_data(&source, s.length, to, s.mode & 0o777, how)?;
     if how.tell {
         println!("'{}' -> '{}'", Text(from), Text(to));
     }
     attributes(to, &s, how.keep)
 }
 
-fn copy_data(source: &File, to: &[u8], mode: u32, how: How) -> Result<()> {
+fn copy_data(source: &File, length: u64, to: &[u8], mode: u32, how: How) -> Result<()> {
     let create = || File::create(to, u32::from(OWRITE | OTRUNC), mode);
     let target = match create() {
         Err(e) if how.force && e.is(Known::Perm) => fs::remove(to).and_then(|()| create()),
         other => other,
     };
     let target = target.map_err(|e| Error::of(Text(to), e))?;
-    let mut buf = Vec::new();
-    buf.try_reserve_exact(limit::IO / 4).map_err(|_| Known::NoMemory)?;
-    buf.resize(limit::IO / 4, 0);
+    // Of a long file each byte is copied once, by the server that it is read from, if the other takes pages.
+    let room = usize::try_from(length).unwrap_or(usize::MAX).min(limit::IO / 4);
     loop {
-        match source.read(&mut buf)? {
+        let mut buf = Segment::new(if room == 0 { limit::IO / 4 } else { room })?;
+        match buf.fill(source)? {
             0 => return Ok(()),
-            n => target.write_all(&buf[..n]).map_err(|e| Error::of(Text(to), e))?,
+            n => buf.give(&target, n).map_err(|e| Error::of(Text(to), e))?,
         }
     }
 }

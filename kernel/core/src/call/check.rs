@@ -6,6 +6,7 @@
 use super::act::Act;
 use super::payload::Source;
 use super::portal::Portal;
+use crate::counters;
 use crate::machine::{self, Frame};
 use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
 use crate::thread::{self, INTERRUPT};
@@ -83,6 +84,7 @@ fn shared(portal: &Portal, m: &mut Msg<'_>, r: &Answer) -> Result<()> {
         return Err(BAD);
     }
     **page = portal.space.share(r.w1).ok();
+    counters::SHARED.rise(u64::from(page.is_some()));
     Ok(())
 }
 

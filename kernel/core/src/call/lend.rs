@@ -19,6 +19,7 @@ use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::thread::{Thread, current};
 use abi::error::Error;
 use abi::limit::{COPY, IO, PAGE};
+use abi::portal::Term;
 use core::sync::atomic::Ordering;
 
 const PAGE64: u64 = PAGE as u64;
@@ -34,13 +35,15 @@ pub(crate) struct Lent {
     tail: usize,
     /// Is anything lent?
     on: bool,
+    /// The caller gives it: the server may have its whole pages.
+    gives: bool,
     /// The caller's memory, which keeps its attachments meanwhile; none for pages of a segment.
     space: Option<Ref<Space>>,
 }
 
 impl Lent {
     pub(crate) const fn none() -> Lent {
-        Lent { pages: 0, from: 0, head: 0, tail: 0, on: false, space: None }
+        Lent { pages: 0, from: 0, head: 0, tail: 0, on: false, gives: false, space: None }
     }
 }
 
@@ -70,7 +73,8 @@ pub(super) fn lend(act: &Act, m: &mut Msg<'_>, b: UserBuf, write: bool) -> Resul
         payload::from_user(act, 0, UserBuf { addr: at, len: tail })?;
     }
     space.lending(true);
-    *act.lent.lock() = Lent { pages, from, head, tail, on: true, space: Some(space.clone()) };
+    let gives = !write && m.a == Term::Give as u8;
+    *act.lent.lock() = Lent { pages, from, head, tail, on: true, gives, space: Some(space.clone()) };
     // To bring a page of the caller's may be a call, while this one has its activation.
     let outer = current().holds.swap(true, Ordering::Relaxed);
     let mapped = map(act, &space, pages, from, write);
@@ -120,6 +124,28 @@ pub(super) fn lend_frames(act: &Act, m: &mut Msg<'_>, frames: &[Frame], write: b
         counters::LENT.up();
     }
     Ok(window_page(act, 0))
+}
+
+/// In a handler: puts whole pages of the payload, if its writer gives it, in the place of the server's own at `to`; they
+/// begin `offset` bytes into it. How many bytes; the others are to be copied.
+#[cold]
+#[inline(never)]
+pub(crate) fn take_payload(to: UserBuf, offset: u64) -> Result<usize> {
+    let Some(act) = &current().act else { return Err(Error::NotOwn.into()) };
+    let lent = act.lent.lock();
+    let skip = offset.checked_sub(lent.head as u64).filter(|s| (s | to.addr).is_multiple_of(PAGE64));
+    let (skip, space) = skip.zip(lent.space.as_ref().filter(|_| lent.gives)).ok_or(Error::NotOwn)?;
+    let (first, mut done) = (skip / PAGE64, 0u64);
+    while done < ((to.len / PAGE) as u64).min(lent.pages.saturating_sub(first)) {
+        let from = lent.from.wrapping_add(first.wrapping_add(done).wrapping_mul(PAGE64));
+        let at = to.addr.wrapping_add(done.wrapping_mul(PAGE64));
+        if space.hand_over(from, &act.portal.space, at).is_err() {
+            break;
+        }
+        counters::GIVEN.up();
+        done = done.saturating_add(1);
+    }
+    Ok((done as usize).saturating_mul(PAGE))
 }
 
 /// Is the answer's data, if it is at the payload, in the caller's memory already?
@@ -211,6 +237,7 @@ pub(super) fn replace(x: &Ref<Thread>) {
     // The activation's own memory stands in, and is taken out when the handler ends: if that is now, it waits for the
     // lock, and nothing is put where it has taken out.
     act.portal.space.lending(true);
+    lent.gives = false;
     let space = lent.space.replace(act.portal.space.clone());
     replace_range(x, 0, lent.pages);
     drop(lent);

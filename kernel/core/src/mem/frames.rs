@@ -346,6 +346,15 @@ pub fn hold(frame: Frame) -> Result<()> {
     if FRAMES.lock_still().share(frame) { Ok(()) } else { Err(Error::Full.into()) }
 }
 
+/// How many hold a frame; 0 for one that is not counted.
+pub fn holders(frame: Frame) -> u64 {
+    match FRAMES.lock().marked(frame.0) {
+        USED => 1,
+        m if m >= SHARED => u64::from(m.saturating_sub(SHARED)).saturating_add(2),
+        _ => 0,
+    }
+}
+
 /// Has a frame more than one holder?
 pub fn shared(frame: Frame) -> bool {
     FRAMES.lock().shared(frame)

@@ -222,6 +222,54 @@ impl Space {
         Ok(pages)
     }
 
+    /// Whole pages are gone from now on, whatever was there.
+    pub fn discard(&self, addr: u64, count: u64) -> Result<()> {
+        for at in (0..count).step_by(PIECE as usize) {
+            let from = addr.wrapping_add(at.wrapping_mul(PAGE64));
+            let most = PIECE.min(count.saturating_sub(at));
+            let end = from.wrapping_add(most.wrapping_mul(PAGE64));
+            let mut state = self.state.lock();
+            self.check(&state, from, most, true)?;
+            self.free_pages(&state, from, end);
+            for page in (from..end).step_by(PAGE64 as usize) {
+                machine::set_gone(self.root(), page, 0, true);
+            }
+            state.not_plain(from, end);
+            drop(state);
+            sched::preempt();
+        }
+        Ok(())
+    }
+
+    /// Moves a page, which one call has borrowed and nobody else, to another space in the place of one of its own.
+    pub fn hand_over(&self, page: u64, to: &Space, at: u64) -> Result<()> {
+        let frame = self.give_borrowed(page)?;
+        let state = to.state.lock();
+        let old = machine::lookup(to.root(), at).filter(|_| state.at(at).is_some_and(own));
+        // Where a page is there is a table.
+        let gone = match old {
+            Some((old, _)) if machine::map(to.root(), at, frame, Rights::Write) => old,
+            _ => frame,
+        };
+        to.forget();
+        frames::free(gone);
+        if gone == frame { Err(Error::NotOwn.into()) } else { Ok(()) }
+    }
+
+    fn give_borrowed(&self, page: u64) -> Result<Frame> {
+        let mut state = self.state.lock();
+        let alone = !state.wired && self.lent.load(Ordering::SeqCst) == 1;
+        let found = machine::lookup(self.root(), page).filter(|_| state.at(page).is_some_and(own));
+        // Its own hold and the call's.
+        let may = |f, r| alone && r == Rights::Write && frames::holders(f) == 2;
+        let (frame, _) = found.filter(|&(f, r)| may(f, r)).ok_or(Error::NotOwn)?;
+        machine::unmap(self.root(), page);
+        machine::set_gone(self.root(), page, 0, true);
+        state.not_plain(page, page.wrapping_add(PAGE64));
+        self.forget();
+        Ok(frame)
+    }
+
     /// Takes out a table, or pages up to where one may begin: how many pages.
     fn give_some(&self, addr: u64, count: u64, to: &mut Pages) -> Result<u64> {
         let mut state = self.state.lock();

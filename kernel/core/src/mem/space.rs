@@ -466,7 +466,7 @@ impl Space {
     }
 
     /// Unmaps a range and gives the frames back, all but those of devices and of segments.
-    fn free_pages(&self, state: &State, start: u64, end: u64) {
+    pub(super) fn free_pages(&self, state: &State, start: u64, end: u64) {
         let mut batch = [Frame(0); BATCH];
         let mut at = start;
         while at < end {

@@ -115,7 +115,7 @@ impl Chan {
 
     /// The segment of the file, if there is one: then what it has here is the file.
     #[inline]
-    fn segment(&self) -> Option<User> {
+    pub(super) fn segment(&self) -> Option<User> {
         if self.cacheable { segment::find(&self.file) } else { None }
     }
 

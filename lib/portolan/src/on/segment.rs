@@ -4,7 +4,7 @@
 //! slice of it, only copies in and out.
 #![allow(unsafe_code, reason = "copies to and from attached memory")]
 
-use super::error::{Result, check};
+use super::error::{Error, Result, check};
 use super::file::File;
 use crate::sys;
 use abi::error::Error as Known;
@@ -38,6 +38,36 @@ impl Segment {
         };
         let at = check(sys::segattach(flags, file.fd(), offset, 0, len))?;
         Ok(Segment { at, len, writable: access != Access::Read })
+    }
+
+    /// New memory, filled with zeroes.
+    pub fn new(len: usize) -> Result<Segment> {
+        let at = check(sys::segattach(0, -1, 0, 0, len))?;
+        Ok(Segment { at, len, writable: true })
+    }
+
+    /// Reads from where a file's last read or write ended, into the beginning: how many bytes.
+    pub fn fill(&mut self, from: &File) -> Result<usize> {
+        // SAFETY: the memory is this value's, whose user has no slice of it; one that a file's attachment would share can't
+        // be had from `new`, and the kernel refuses where the memory can't be written.
+        let room = unsafe { core::slice::from_raw_parts_mut(self.at as *mut u8, self.len) };
+        check(sys::pread(from.fd(), room, -1))
+    }
+
+    /// Writes the first bytes, all of them, to where a file's last read or write ended. What can be given away is: whole
+    /// pages, to a server or reader that takes them, are moved and not copied. So the memory is gone then.
+    pub fn give(self, to: &File, len: usize) -> Result<()> {
+        let mut done = 0;
+        while done < len.min(self.len) {
+            // SAFETY: nothing refers to the memory: it is only copied by this value, which ends here.
+            let n =
+                check(unsafe { sys::give(to.fd(), self.at + done as u64, len.min(self.len) - done, -1) })?;
+            if n == 0 {
+                return Err(Error::new("nothing more could be written"));
+            }
+            done += n;
+        }
+        Ok(())
     }
 
     /// Bytes of it.

@@ -6,7 +6,7 @@ use crate::alloc::boxed::Box;
 use crate::sys;
 use abi::error::Error as Known;
 use abi::limit;
-use abi::portal::{ACTIVATION_STRIDE, ACTIVATIONS, Answer, Limits, Request, op};
+use abi::portal::{ACTIVATION_STRIDE, ACTIVATIONS, Answer, Limits, Request, Term, op};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 pub use serve::*;
@@ -53,6 +53,7 @@ pub fn serve<S: Server + 'static>(
 struct KernelWindow {
     at: *mut u8,
     len: usize,
+    gives: bool,
 }
 
 impl Window for KernelWindow {
@@ -70,6 +71,18 @@ impl Window for KernelWindow {
             // SAFETY: as in `get`; a read's window can be written.
             unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), self.at.add(at), data.len()) }
         }
+    }
+
+    fn give(&self, at: usize, to: &mut [u8; limit::PAGE]) -> bool {
+        let portal = PORTAL.load(Ordering::Relaxed);
+        // SAFETY: the page is borrowed exclusively, and every byte of it may be another afterwards.
+        self.gives
+            && unsafe { sys::take(portal, to.as_mut_ptr() as u64, limit::PAGE, at as i64) }
+                == Some(limit::PAGE)
+    }
+
+    fn gives(&self) -> bool {
+        self.gives
     }
 }
 
@@ -92,7 +105,8 @@ extern "C" fn enter<S: Server>(
     // SAFETY: the message page is this activation's alone for the call.
     let page = unsafe { core::slice::from_raw_parts_mut(page as *mut u8, limit::PAGE) };
     let len = if matches!(request.op(), op::TREAD | op::TWRITE) { request.count() as usize } else { 0 };
-    let mut window = KernelWindow { at: payload as *mut u8, len };
+    let gives = request.op() == op::TWRITE && request.a() == Term::Give as u8;
+    let mut window = KernelWindow { at: payload as *mut u8, len, gives };
     let answer = served.front.call(&request, page, &mut window, held, &Waker);
     let _ = sys::reply(&answer);
     // The kernel found the answer bad: that is a fault of this program, which the client learns as such.
