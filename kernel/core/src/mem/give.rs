@@ -222,6 +222,12 @@ impl Space {
         Ok(pages)
     }
 
+    /// What is not mapped there is gone from now on. Under the lock.
+    fn set_gone(&self, page: u64) {
+        self.gave.store(true, Ordering::Relaxed);
+        machine::set_gone(self.root(), page, 0, true);
+    }
+
     /// Whole pages are gone from now on, whatever was there.
     pub fn discard(&self, addr: u64, count: u64) -> Result<()> {
         for at in (0..count).step_by(PIECE as usize) {
@@ -231,9 +237,7 @@ impl Space {
             let mut state = self.state.lock();
             self.check(&state, from, most, true)?;
             self.free_pages(&state, from, end);
-            for page in (from..end).step_by(PAGE64 as usize) {
-                machine::set_gone(self.root(), page, 0, true);
-            }
+            (from..end).step_by(PAGE64 as usize).for_each(|page| self.set_gone(page));
             state.not_plain(from, end);
             drop(state);
             sched::preempt();
@@ -264,7 +268,7 @@ impl Space {
         let may = |f, r| alone && r == Rights::Write && frames::holders(f) == 2;
         let (frame, _) = found.filter(|&(f, r)| may(f, r)).ok_or(Error::NotOwn)?;
         machine::unmap(self.root(), page);
-        machine::set_gone(self.root(), page, 0, true);
+        self.set_gone(page);
         state.not_plain(page, page.wrapping_add(PAGE64));
         self.forget();
         Ok(frame)
@@ -303,7 +307,7 @@ impl Space {
             if let Some((frame, _)) = machine::unmap(self.root(), page) {
                 to.push(frame, 0);
             }
-            machine::set_gone(self.root(), page, 0, true);
+            self.set_gone(page);
         }
         self.forget();
         state.not_plain(addr, addr.wrapping_add(most.wrapping_mul(PAGE64)));
