@@ -1,14 +1,26 @@
 //! [`Bytes`]: an owned run of bytes of fixed length, such as a name; [`Short`]: one that lies where it is kept.
 
-#![allow(unsafe_code, reason = "copies bytes without a panic")]
+#![allow(unsafe_code, reason = "owns raw memory, and copies bytes without a panic")]
 
-use super::List;
+extern crate alloc;
+
 use crate::msg::Result;
+use abi::error::Error;
+use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 
-/// Owned bytes. Empty ones take no memory.
-#[derive(Debug, Default)]
-pub struct Bytes(List<u8>);
+/// Owned bytes: their number and they themselves in one piece of memory, so that a name is passed on in a register. Empty
+/// ones take no memory. A page of bytes takes two; it is better off as a [`List`](super::List).
+pub struct Bytes(NonNull<usize>);
+
+// SAFETY: the memory is the owner's alone.
+unsafe impl Send for Bytes {}
+// SAFETY: a shared reference only reads it.
+unsafe impl Sync for Bytes {}
+
+/// The number of those that are empty.
+static EMPTY: usize = 0;
 
 impl Bytes {
     /// A copy of `b`.
@@ -19,17 +31,54 @@ impl Bytes {
     /// The parts one after the other.
     #[inline(never)]
     pub fn joined(parts: &[&[u8]]) -> Result<Bytes> {
-        let mut all = List::new();
-        all.reserve(parts.iter().fold(0usize, |n, p| n.saturating_add(p.len())))?;
+        let mut all = Bytes::zeroed(parts.iter().fold(0usize, |n, p| n.saturating_add(p.len())))?;
+        let mut rest = &mut *all;
         for p in parts {
-            all.append(p)?;
+            let n = copy(p, rest);
+            rest = rest.get_mut(n..).unwrap_or_default();
         }
-        Ok(Bytes(all))
+        Ok(all)
     }
 
     /// So many zero bytes.
+    #[inline(never)]
     pub fn zeroed(len: usize) -> Result<Bytes> {
-        List::zeroed(len).map(Bytes)
+        if len == 0 {
+            return Ok(Bytes::default());
+        }
+        let layout = layout(len).ok_or(Error::NoMemory)?;
+        // SAFETY: the layout has room for a word at least.
+        let at = NonNull::new(unsafe { alloc_zeroed(layout) }.cast::<usize>()).ok_or(Error::NoMemory)?;
+        // SAFETY: as above.
+        unsafe { at.write(len) };
+        Ok(Bytes(at))
+    }
+}
+
+/// The memory of so many bytes and their number.
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len.checked_add(size_of::<usize>())?, align_of::<usize>()).ok()
+}
+
+impl Drop for Bytes {
+    #[inline(never)]
+    fn drop(&mut self) {
+        if let Some(layout) = layout(self.len()).filter(|_| !self.is_empty()) {
+            // SAFETY: what is not empty came from `zeroed` with this layout.
+            unsafe { dealloc(self.0.as_ptr().cast(), layout) };
+        }
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes(NonNull::from(&EMPTY))
+    }
+}
+
+impl core::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -45,13 +94,15 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        // SAFETY: the number stands there, and so many bytes follow it.
+        unsafe { core::slice::from_raw_parts(self.0.add(1).as_ptr().cast(), self.0.read()) }
     }
 }
 
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        // SAFETY: as above; and they are borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.0.add(1).as_ptr().cast(), self.0.read()) }
     }
 }
 
@@ -126,4 +177,21 @@ pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {
 pub(crate) fn bytes_of_mut<T: Plain>(value: &mut T) -> &mut [u8] {
     // SAFETY: as above, and whatever is written is a value.
     unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(value).cast(), size_of::<T>()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_given_and_empty_ones_are_no_memory() {
+        let b = Bytes::joined(&[b"ab", b"", b"c"]).unwrap();
+        assert_eq!(&*b, b"abc");
+        let mut z = Bytes::zeroed(3).unwrap();
+        assert_eq!(&*z, [0; 3]);
+        z.copy_from_slice(b"xyz");
+        assert!(z != b && &*z == b"xyz");
+        assert!(Bytes::new(b"").unwrap().is_empty() && Bytes::default() == Bytes::zeroed(0).unwrap());
+        assert!(Bytes::zeroed(usize::MAX).is_err() && Bytes::zeroed(usize::MAX - 8).is_err());
+    }
 }

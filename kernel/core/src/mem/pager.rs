@@ -9,7 +9,7 @@ use super::segment::{self, AROUND, Inner, Segment};
 use super::shootdown;
 use super::space::{Access, PAGE64};
 use super::state::{Event, State};
-use crate::base::{Bytes, Held, Ref};
+use crate::base::{Held, List, Ref};
 use crate::counters;
 use crate::machine::{self, Frame};
 use crate::msg::{Data, Result, UserBuf};
@@ -30,7 +30,7 @@ const NONE: Frame = Frame(0);
 
 /// A file's version and length.
 pub fn stat(file: &File) -> Result<(u32, u64)> {
-    let mut record = Bytes::zeroed(STAT)?;
+    let mut record = List::zeroed(STAT)?;
     let n = usize::try_from(file.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
     let record = record.get(..n).unwrap_or(&[]);
     // stat(5): size, type, dev, qid (kind, vers, path), mode, atime, mtime, length.

@@ -5,7 +5,7 @@
 
 use super::file::File;
 use super::{Head, Scope};
-use crate::base::{Bytes, Ref, copy};
+use crate::base::{Bytes, List, Ref, copy};
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use abi::error::Error;
@@ -26,7 +26,7 @@ pub struct Listing {
     /// Where it is read next.
     offset: u64,
     /// What was read of it and not yet given out.
-    held: Bytes,
+    held: List<u8>,
     from: usize,
     to: usize,
     /// Somebody else is reading it now.
@@ -70,16 +70,7 @@ pub(crate) fn renamed(record: &[u8], name: &[u8]) -> Result<Bytes> {
 impl Listing {
     /// A listing at its start.
     pub fn new(union: Option<Ref<Head>>) -> Listing {
-        Listing {
-            union,
-            element: 0,
-            open: None,
-            offset: 0,
-            held: Bytes::default(),
-            from: 0,
-            to: 0,
-            busy: false,
-        }
+        Listing { union, element: 0, open: None, offset: 0, held: List::new(), from: 0, to: 0, busy: false }
     }
 
     /// What stands in the place of a listing that is being read.
@@ -141,7 +132,7 @@ impl Listing {
         let Some((qid, name)) = parts(record) else { return Err(Error::BadReply.into()) };
         let Some(head) = scope.ns.find(&dir.session, qid) else { return Ok(None) };
         let Some(first) = head.union.first() else { return Ok(None) };
-        let mut buf = Bytes::zeroed(limit::STAT)?;
+        let mut buf = List::zeroed(limit::STAT)?;
         // A server that is gone leaves the entry as it was.
         match first.place.file.stat(Data::ToKernel(&mut buf)) {
             Ok(n) => {
@@ -172,7 +163,7 @@ impl Listing {
             }
             let file = self.open.as_ref().unwrap_or(own);
             if self.held.is_empty() {
-                self.held = Bytes::zeroed(limit::PAGE)?;
+                self.held = List::zeroed(limit::PAGE)?;
             }
             let mut m = file.message(op::TREAD);
             m.offset = self.offset;

@@ -6,7 +6,7 @@ use super::chan::{Chan, check_mode};
 use super::dir::renamed;
 use super::file::File;
 use super::{Path, Place, Scope, Want, path, walk};
-use crate::base::{Bytes, Ref};
+use crate::base::{Bytes, List, Ref};
 use crate::mem::{pager, segment};
 use crate::msg::{Data, Fail, Result, UserBuf};
 use crate::session::Session;
@@ -135,7 +135,7 @@ pub fn stat(scope: &Scope, text: Bytes, to: UserBuf) -> Result<u64> {
         place.file.clunk()?;
         return n.map(u64::from);
     }
-    let mut buf = Bytes::zeroed(limit::STAT)?;
+    let mut buf = List::zeroed(limit::STAT)?;
     let n = usize::try_from(place.file.stat(Data::ToKernel(&mut buf))?).unwrap_or(0);
     let record = renamed(buf.get(..n).unwrap_or(&[]), place.path.last())?;
     place.file.clunk()?;

@@ -5,7 +5,7 @@
 //! file once the buffer is empty, and writes fail and are told by a note.
 
 use super::{Entry, Parcel, Tree, here, put, take, wrote};
-use crate::base::{Bytes, List, Ref, Spin, copy};
+use crate::base::{List, Ref, Spin, copy};
 use crate::msg::{Data, Msg, Reply, Result};
 use crate::name::{Chan, File, Path};
 use crate::thread::{Doing, Waiters, until, wake_all};
@@ -40,7 +40,7 @@ macro_rules! buffer {
 
 /// One direction. Its lock is never held across a copy from or to a program.
 struct Way {
-    buffer: Bytes,
+    buffer: List<u8>,
     from: usize,
     len: usize,
     /// Pages that were given; they come before the buffer's bytes, which come only when these have been read.
@@ -81,7 +81,7 @@ impl Way {
     fn new() -> Result<Spin<Way>> {
         let (readers, writers) = (Waiters::new(), Waiters::new());
         Ok(Spin::new(Way {
-            buffer: Bytes::zeroed(ROOM)?,
+            buffer: List::zeroed(ROOM)?,
             from: 0,
             len: 0,
             parcels: List::new(),
