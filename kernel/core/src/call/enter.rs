@@ -221,7 +221,8 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
     Fail::Left
 }
 
-/// The system call `reply`.
+/// The system call `reply`. Not a part of what all system calls go through.
+#[inline(never)]
 pub fn reply(head: u64, w1: u64, w2: u64, w3: u64, me: &Thread) -> u64 {
     let Some(act) = &me.act else { return entry::failed(me, Error::BadArg.into()) };
     // No server may speak as the kernel does: type 1 is no answer either, and says nothing.

@@ -3,7 +3,7 @@
 //! Each takes the six argument words as they came and gives the result's word. A word from a program is an allegation:
 //! the first line of a handler narrows it, and a pointer becomes a [`UserBuf`].
 
-use crate::base::{Bytes, Ref, copy};
+use crate::base::{Bytes, List, Ref, copy};
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use crate::name::{Chan, Scope, ops};
@@ -28,12 +28,9 @@ fn path(addr: u64, len: u64) -> Result<Bytes> {
     ops::path_in(buf(addr, len))
 }
 
-fn scope() -> Scope {
-    thread::current().proc.scope()
-}
-
-fn chan(fd: u64) -> Ref<Chan> {
-    thread::current().proc.chan(fd)
+#[inline(never)]
+fn chan(me: &Thread, fd: u64) -> Ref<Chan> {
+    me.proc.chan(fd)
 }
 
 fn mode_of(word: u64) -> Result<u8> {
@@ -44,8 +41,8 @@ fn flags_of(word: u64) -> Result<u32> {
     u32::try_from(word).map_err(|_| Error::BadArg.into())
 }
 
-fn assign(chan: Ref<Chan>, mode: u8) -> Result<u64> {
-    thread::current().proc.ports().add(chan, mode & OCEXEC != 0)
+fn assign(me: &Thread, chan: Ref<Chan>, mode: u8) -> Result<u64> {
+    me.proc.ports().add(chan, mode & OCEXEC != 0)
 }
 
 /// An offset; -1 is the descriptor's own.
@@ -92,7 +89,7 @@ pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
 #[inline(never)]
 fn read_directory(chan: &Chan, to: UserBuf, at: u64, own: bool) -> Result<usize> {
     let at = offset(at)?;
-    chan.read(&scope, to, if own { None } else { at })
+    chan.read(&|| thread::current().proc.scope(), to, if own { None } else { at })
 }
 
 /// Writes.
@@ -109,7 +106,7 @@ pub(super) fn take(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u
     if terms != u64::from(TAKE) {
         return Err(Error::BadArg.into());
     }
-    word(me.proc.chan(fd).take(buf(addr, len), offset(at)?)?)
+    word(chan(me, fd).take(buf(addr, len), offset(at)?)?)
 }
 
 /// Writes on the writer's terms.
@@ -117,28 +114,35 @@ pub(super) fn give(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u
     if terms != u64::from(GIVE) {
         return Err(Error::BadArg.into());
     }
-    word(me.proc.chan(fd).give(buf(addr, len), offset(at)?)?)
+    word(chan(me, fd).give(buf(addr, len), offset(at)?)?)
+}
+
+/// What a system call does with the path that its first two words name.
+type ByPath = fn(&Thread, &Scope, Bytes, Args) -> Result<u64>;
+
+/// The calls by path, which share their beginning and their end.
+pub(super) fn by_path(me: &Thread, a: Args, call: ByPath) -> Result<u64> {
+    let [addr, len, ..] = a;
+    let path = path(addr, len)?;
+    call(me, &me.proc.scope(), path, a)
 }
 
 /// Opens.
-pub(super) fn open([addr, len, mode, ..]: Args) -> Result<u64> {
+pub(super) fn open(me: &Thread, scope: &Scope, path: Bytes, [_, _, mode, ..]: Args) -> Result<u64> {
     let mode = mode_of(mode)?;
-    let path = path(addr, len)?;
-    assign(ops::open(&scope(), path, mode)?, mode)
+    assign(me, ops::open(scope, path, mode)?, mode)
 }
 
 /// Creates.
-pub(super) fn create([addr, len, mode, perm, ..]: Args) -> Result<u64> {
+pub(super) fn create(me: &Thread, scope: &Scope, path: Bytes, [_, _, mode, perm, ..]: Args) -> Result<u64> {
     let mode = u32::try_from(mode).map_err(|_| Error::BadOpen)?;
-    let perm = flags_of(perm)?;
-    let path = path(addr, len)?;
-    let chan = ops::create(&scope(), path, mode, perm)?;
-    assign(chan, u8::try_from(mode & 0xff).unwrap_or(0))
+    let chan = ops::create(scope, path, mode, flags_of(perm)?)?;
+    assign(me, chan, u8::try_from(mode & 0xff).unwrap_or(0))
 }
 
 /// Closes. The clunk is done here and now if nobody else has the open file, so that its server's word is known.
-pub(super) fn close([fd, ..]: Args) -> Result<u64> {
-    let chan = thread::current().proc.ports().close(fd)?;
+pub(super) fn close(me: &Thread, [fd, ..]: Args) -> Result<u64> {
+    let chan = me.proc.ports().close(fd)?;
     match Ref::into_inner(chan) {
         Some(chan) => chan.close().map(|()| 0),
         None => Ok(0),
@@ -146,8 +150,8 @@ pub(super) fn close([fd, ..]: Args) -> Result<u64> {
 }
 
 /// Moves the offset.
-pub(super) fn seek([fd, at, whence, ..]: Args) -> Result<u64> {
-    let chan = chan(fd);
+pub(super) fn seek(me: &Thread, [fd, at, whence, ..]: Args) -> Result<u64> {
+    let chan = chan(me, fd);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());
     }
@@ -156,7 +160,7 @@ pub(super) fn seek([fd, at, whence, ..]: Args) -> Result<u64> {
         0 => 0,
         1 => chan.offset.load(Ordering::Relaxed),
         2 => {
-            let mut record = Bytes::zeroed(limit::STAT)?;
+            let mut record = List::zeroed(limit::STAT)?;
             let n = usize::try_from(chan.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
             length(record.get(..n).unwrap_or(&[])).ok_or(Error::BadReply)?
         }
@@ -176,9 +180,9 @@ fn length(record: &[u8]) -> Option<u64> {
 }
 
 /// Copies a port.
-pub(super) fn dup([old, new, ..]: Args) -> Result<u64> {
-    let proc = &thread::current().proc;
-    let chan = proc.chan(old);
+pub(super) fn dup(me: &Thread, [old, new, ..]: Args) -> Result<u64> {
+    let proc = &me.proc;
+    let chan = chan(me, old);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());
     }
@@ -195,8 +199,8 @@ pub(super) fn dup([old, new, ..]: Args) -> Result<u64> {
 }
 
 /// Makes a pipe.
-pub(super) fn pipe([fds, ..]: Args) -> Result<u64> {
-    let ports = thread::current().proc.ports();
+pub(super) fn pipe(me: &Thread, [fds, ..]: Args) -> Result<u64> {
+    let ports = me.proc.ports();
     let [a, b] = tree::pipe()?;
     let first = ports.add(a, false)?;
     let second = ports.add(b, false).inspect_err(|_| drop(ports.close(first)))?;
@@ -212,46 +216,40 @@ pub(super) fn pipe([fds, ..]: Args) -> Result<u64> {
 }
 
 /// The stat record of a path.
-pub(super) fn stat([addr, len, to, room, ..]: Args) -> Result<u64> {
-    let path = path(addr, len)?;
-    ops::stat(&scope(), path, buf(to, room))
+pub(super) fn stat(_: &Thread, scope: &Scope, path: Bytes, [_, _, to, room, ..]: Args) -> Result<u64> {
+    ops::stat(scope, path, buf(to, room))
 }
 
 /// Changes the stat record of a path.
-pub(super) fn wstat([addr, len, from, size, ..]: Args) -> Result<u64> {
-    let path = path(addr, len)?;
-    let record = ops::record_in(buf(from, size))?;
-    ops::wstat(&scope(), path, &record).map(|()| 0)
+pub(super) fn wstat(_: &Thread, scope: &Scope, path: Bytes, [_, _, from, size, ..]: Args) -> Result<u64> {
+    ops::wstat(scope, path, &ops::record_in(buf(from, size))?).map(|()| 0)
 }
 
 /// The stat record of a descriptor.
-pub(super) fn fstat([fd, to, room, ..]: Args) -> Result<u64> {
-    chan(fd).stat(Data::ToUser(buf(to, room))).map(u64::from)
+pub(super) fn fstat(me: &Thread, [fd, to, room, ..]: Args) -> Result<u64> {
+    chan(me, fd).stat(Data::ToUser(buf(to, room))).map(u64::from)
 }
 
 /// Changes the stat record of a descriptor.
-pub(super) fn fwstat([fd, from, size, ..]: Args) -> Result<u64> {
+pub(super) fn fwstat(me: &Thread, [fd, from, size, ..]: Args) -> Result<u64> {
     let record = ops::record_in(buf(from, size))?;
-    chan(fd).wstat(&record).map(|()| 0)
+    chan(me, fd).wstat(&record).map(|()| 0)
 }
 
 /// Removes a file.
-pub(super) fn remove([addr, len, ..]: Args) -> Result<u64> {
-    let path = path(addr, len)?;
-    ops::remove(&scope(), path).map(|()| 0)
+pub(super) fn remove(_: &Thread, scope: &Scope, path: Bytes, _: Args) -> Result<u64> {
+    ops::remove(scope, path).map(|()| 0)
 }
 
 /// Changes the working directory.
-pub(super) fn chdir([addr, len, ..]: Args) -> Result<u64> {
-    let path = path(addr, len)?;
-    let place = ops::chdir(&scope(), path)?;
-    thread::current().proc.set_dot(place);
+pub(super) fn chdir(me: &Thread, scope: &Scope, path: Bytes, _: Args) -> Result<u64> {
+    me.proc.set_dot(ops::chdir(scope, path)?);
     Ok(0)
 }
 
 /// The path of a descriptor.
-pub(super) fn fd2path([fd, to, room, ..]: Args) -> Result<u64> {
-    let chan = chan(fd);
+pub(super) fn fd2path(me: &Thread, [fd, to, room, ..]: Args) -> Result<u64> {
+    let chan = chan(me, fd);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());
     }
@@ -267,9 +265,13 @@ pub(super) fn fd2path([fd, to, room, ..]: Args) -> Result<u64> {
 }
 
 /// Binds.
-pub(super) fn bind([new, new_len, old, old_len, flags, _]: Args) -> Result<u64> {
-    let (new, old) = (path(new, new_len)?, path(old, old_len)?);
-    ops::bind(&scope(), new, old, flags_of(flags)?).map(|()| 0)
+pub(super) fn bind(
+    _: &Thread,
+    scope: &Scope,
+    new: Bytes,
+    [_, _, old, old_len, flags, _]: Args,
+) -> Result<u64> {
+    ops::bind(scope, new, path(old, old_len)?, flags_of(flags)?).map(|()| 0)
 }
 
 /// A [`Str`] in user memory, and what it names.
@@ -287,29 +289,29 @@ fn string(addr: u64) -> Result<Bytes> {
 }
 
 /// Mounts.
-pub(super) fn mount([fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> {
+pub(super) fn mount(me: &Thread, [fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> {
     let flags = flags_of(flags)?;
-    let server = chan(fd);
-    let auth = (afd != u64::MAX && afd != u64::from(u32::MAX)).then(|| chan(afd));
+    let server = chan(me, fd);
+    let auth = (afd != u64::MAX && afd != u64::from(u32::MAX)).then(|| chan(me, afd));
     let (old, aname) = (path(old, old_len)?, string(aname)?);
-    let proc = &thread::current().proc;
+    let proc = &me.proc;
     proc.may_mount()?;
     let user = proc.user(Bytes::new)?;
-    ops::mount(&scope(), &server, auth.as_deref(), &user, old, flags, &aname).map(|()| 0)
+    ops::mount(&me.proc.scope(), &server, auth.as_deref(), &user, old, flags, &aname).map(|()| 0)
 }
 
 /// Unmounts.
-pub(super) fn unmount([new, new_len, old, old_len, ..]: Args) -> Result<u64> {
-    let (new, old) = (path(new, new_len)?, path(old, old_len)?);
+pub(super) fn unmount(me: &Thread, scope: &Scope, new: Bytes, [_, _, old, old_len, ..]: Args) -> Result<u64> {
+    let old = path(old, old_len)?;
     // What a mount covers may be more than the process is to see.
-    thread::current().proc.may_mount()?;
-    ops::unmount(&scope(), new, old).map(|()| 0)
+    me.proc.may_mount()?;
+    ops::unmount(scope, new, old).map(|()| 0)
 }
 
 /// Asks for an authentication file.
-pub(super) fn fauth([fd, aname, len, ..]: Args) -> Result<u64> {
-    let server = chan(fd);
+pub(super) fn fauth(me: &Thread, [fd, aname, len, ..]: Args) -> Result<u64> {
+    let server = chan(me, fd);
     let aname = path(aname, len)?;
-    let user = thread::current().proc.user(Bytes::new)?;
-    assign(ops::fauth(&server, &user, &aname)?, 0)
+    let user = me.proc.user(Bytes::new)?;
+    assign(me, ops::fauth(&server, &user, &aname)?, 0)
 }

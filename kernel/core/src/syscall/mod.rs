@@ -33,58 +33,59 @@ pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> u64 {
     }
 }
 
-/// The others, in a stack frame of their own, since kernel stacks are short and they need much of them.
+/// The others.
 #[inline(never)]
 fn rare(w0: u64, w1: u64, w2: u64, w3: u64, w4: u64, w5: u64, number: u64) -> u64 {
     let me = crate::thread::current();
     let done = match Sys::from_number(number) {
-        Some(sys) => other(me, sys, [w0, w1, w2, w3, w4, w5]),
+        Some(sys) => handler(sys)(me, [w0, w1, w2, w3, w4, w5]),
         None => Err(Error::NoSys.into()),
     };
     done.unwrap_or_else(|fail| crate::entry::failed(me, fail))
 }
 
-fn other(me: &Thread, sys: Sys, a: [u64; 6]) -> Result<u64> {
-    let [w0, w1, w2, w3, ..] = a;
+/// A system call's code. Each has a stack frame of its own, since kernel stacks are short and some need much of them.
+type Handler = fn(&Thread, [u64; 6]) -> Result<u64>;
+
+fn handler(sys: Sys) -> Handler {
     match sys {
-        Sys::Pread => file::take(me, a),
-        Sys::Pwrite => file::give(me, a),
-        Sys::Reply => Ok(crate::call::reply(w0, w1, w2, w3, me)),
-        Sys::Rfork => process::rfork(me, a),
-        Sys::Exits => process::exits(me, a),
-        Sys::Await => process::r#await(me, a),
-        Sys::Notify => crate::proc::notify(me, a[0]),
-        Sys::Noted => process::noted(me, a),
-        Sys::Alarm => process::alarm(me, a),
-        Sys::Sleep => process::sleep(me, a),
-        Sys::Rendezvous => process::rendezvous(me, a),
-        Sys::Semacquire => Ok(process::semacquire(w0, w1, me)),
-        Sys::Semrelease => Ok(process::semrelease(w0, w1, me)),
-        Sys::Errstr => process::errstr(me, a),
-        Sys::Segattach => process::segattach(me, a),
-        Sys::Segdetach => process::segdetach(me, a),
-        Sys::Segbrk => process::segbrk(me, a),
-        Sys::Clock => process::clock(me, a),
-        Sys::Open => file::open(a),
-        Sys::Create => file::create(a),
-        Sys::Close => file::close(a),
-        Sys::Seek => file::seek(a),
-        Sys::Dup => file::dup(a),
-        Sys::Pipe => file::pipe(a),
-        Sys::Stat => file::stat(a),
-        Sys::Wstat => file::wstat(a),
-        Sys::Fstat => file::fstat(a),
-        Sys::Fwstat => file::fwstat(a),
-        Sys::Remove => file::remove(a),
-        Sys::Chdir => file::chdir(a),
-        Sys::Fd2path => file::fd2path(a),
-        Sys::Bind => file::bind(a),
-        Sys::Mount => file::mount(a),
-        Sys::Unmount => file::unmount(a),
-        Sys::Fauth => file::fauth(a),
-        Sys::Exec => process::exec(me, a),
-        Sys::Portal => portal::portal(me, a),
-        Sys::Wake => portal::wake(me, a),
-        Sys::Exchange => process::exchange(me, a),
+        Sys::Pread => file::take,
+        Sys::Pwrite => file::give,
+        Sys::Rfork => process::rfork,
+        Sys::Exits => process::exits,
+        Sys::Await => process::r#await,
+        Sys::Notify => process::notify,
+        Sys::Noted => process::noted,
+        Sys::Alarm => process::alarm,
+        Sys::Sleep => process::sleep,
+        Sys::Rendezvous => process::rendezvous,
+        Sys::Errstr => process::errstr,
+        Sys::Segattach => process::segattach,
+        Sys::Segdetach => process::segdetach,
+        Sys::Segbrk => process::segbrk,
+        Sys::Clock => process::clock,
+        Sys::Open => |me, a| file::by_path(me, a, file::open),
+        Sys::Create => |me, a| file::by_path(me, a, file::create),
+        Sys::Close => file::close,
+        Sys::Seek => file::seek,
+        Sys::Dup => file::dup,
+        Sys::Pipe => file::pipe,
+        Sys::Stat => |me, a| file::by_path(me, a, file::stat),
+        Sys::Wstat => |me, a| file::by_path(me, a, file::wstat),
+        Sys::Fstat => file::fstat,
+        Sys::Fwstat => file::fwstat,
+        Sys::Remove => |me, a| file::by_path(me, a, file::remove),
+        Sys::Chdir => |me, a| file::by_path(me, a, file::chdir),
+        Sys::Fd2path => file::fd2path,
+        Sys::Bind => |me, a| file::by_path(me, a, file::bind),
+        Sys::Mount => file::mount,
+        Sys::Unmount => |me, a| file::by_path(me, a, file::unmount),
+        Sys::Fauth => file::fauth,
+        Sys::Exec => process::exec,
+        Sys::Portal => portal::portal,
+        Sys::Wake => portal::wake,
+        Sys::Exchange => process::exchange,
+        // `dispatch` has them.
+        Sys::Reply | Sys::Semacquire | Sys::Semrelease => |_, _| Err(Error::NoSys.into()),
     }
 }

@@ -91,6 +91,11 @@ pub(super) fn r#await(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(n as u64)
 }
 
+pub(super) fn notify(me: &Thread, a: [u64; 6]) -> Result<u64> {
+    let [handler, ..] = a;
+    proc::notify(me, handler)
+}
+
 pub(super) fn noted(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [how, ..] = a;
     if me.act.is_some() {
