@@ -62,7 +62,8 @@ struct Ready {
     queues: [Queue<Thread, RUN>; PRIORITIES],
 }
 
-/// What belongs to one CPU.
+/// What belongs to one CPU. In this order, since the first is asked for everywhere.
+#[repr(C)]
 struct Cpu {
     /// The thread that runs, as `Ref::into_raw` gave it: the CPU holds a reference. Written by this CPU only.
     current: AtomicPtr<Thread>,
@@ -70,8 +71,6 @@ struct Cpu {
     previous: AtomicPtr<Thread>,
     /// Its idle thread. As `current`, but never changes once set.
     idle: AtomicPtr<Thread>,
-    ready: Spin<Ready>,
-    timers: Spin<Queue<Thread, TIME>>,
     /// Time of the next timer interrupt asked for.
     armed: AtomicU64,
     /// When the current thread began to run, for its time.
@@ -83,6 +82,8 @@ struct Cpu {
     /// A more urgent thread is ready, or the quantum is over.
     resched: AtomicBool,
     idling: AtomicBool,
+    timers: Spin<Queue<Thread, TIME>>,
+    ready: Spin<Ready>,
 }
 
 /// All zeroes until [`start`], so that the image need not hold them.

@@ -156,10 +156,27 @@ impl Drop for Stack {
     }
 }
 
-/// A kernel stack and what runs on it.
+/// A kernel stack and what runs on it. In this order, since what lies first is reached by shorter instructions: what is
+/// used often before an activation's part, and all else behind it.
+#[repr(C)]
 pub struct Thread {
     /// Whose ports, names, memory and user it has: for an activation the server's.
     pub proc: Ref<Proc>,
+    /// The activation that it is in a call of.
+    pub(crate) call: Spin<Option<Ref<Thread>>>,
+    pub(crate) run: Spin<Run>,
+    /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler,
+    /// bit 2 for one that is wired, bit 3 on the way to that CPU.
+    pub(crate) held: AtomicU8,
+    pub(crate) priority: AtomicU8,
+    /// [`KILL`], [`NOTE`], [`INTERRUPT`], [`STOP`].
+    pub(crate) pending: AtomicU8,
+    /// Those of them that are dealt with on the way out of the kernel.
+    pub(crate) out: u8,
+    /// Interrupts of the present call.
+    pub(crate) interrupts: AtomicU8,
+    /// The CPU whose run queue it goes to. That of an activation has its space [marked](crate::mem::Space::mark).
+    pub(crate) cpu: AtomicUsize,
     /// What makes it an activation.
     pub act: Option<Act>,
     /// The root of the space that is loaded while it runs.
@@ -167,54 +184,39 @@ pub struct Thread {
     pub(crate) stack: Stack,
     /// Its place while it does not run; touched only by the CPU that it belongs to.
     pub(crate) context: ContextCell,
-    pub(crate) run: Spin<Run>,
-    /// The CPU whose run queue it goes to. That of an activation has its space [marked](crate::mem::Space::mark).
-    pub(crate) cpu: AtomicUsize,
-    /// Not 0 while it may not move to another CPU: bit 0 while one is on its kernel stack, bit 1 in a call or handler,
-    /// bit 2 for one that is wired, bit 3 on the way to that CPU.
-    pub(crate) held: AtomicU8,
-    /// The CPU that it is to be wired to.
-    pub(crate) wired: AtomicU8,
-    pub(crate) priority: AtomicU8,
-    /// [`KILL`], [`NOTE`], [`INTERRUPT`], [`STOP`].
-    pub(crate) pending: AtomicU8,
-    /// Those of them that are dealt with on the way out of the kernel.
-    pub(crate) out: u8,
-    /// The activation that it is in a call of.
-    pub(crate) call: Spin<Option<Ref<Thread>>>,
-    /// Interrupts of the present call.
-    pub(crate) interrupts: AtomicU8,
     /// How the present call ended: written by whoever took the right to end it, before this thread goes on.
     pub(crate) answer: AnswerCell,
-    /// Calls in the chain up to here.
-    pub(crate) depth: AtomicU8,
     /// When [`park`] or a call's grace ends; `u64::MAX` for never.
     pub(crate) until: AtomicU64,
     /// The CPU on whose timer queue it is.
     pub(crate) timer_cpu: AtomicUsize,
-    /// The error string.
-    pub error: Spin<ErrorText>,
-    /// It has an activation that it has not entered or has left, and calls for a page meanwhile.
-    pub(crate) holds: AtomicBool,
     /// Why a page could not be brought that the present system call was to copy from or to.
     pub(crate) paging: Spin<Option<Fail>>,
-    /// With [`AFTER`].
-    pub(crate) after: Spin<Option<After>>,
     /// The queue, semaphore or tag at which it waits.
     pub(crate) queue: AtomicU64,
     /// Its value for a rendezvous; the other's, when they have met.
     pub(crate) value: AtomicU64,
-    /// Type of its last request to a server.
-    pub(crate) op: AtomicU8,
     /// The server on whose queue it waits.
     pub(crate) waits_for: Spin<Option<Ref<Portal>>>,
-    /// What it is doing, for those who look: see [`Doing`].
-    pub(crate) doing: AtomicU8,
     /// Since when, in nanoseconds since boot.
     pub(crate) since: AtomicU64,
+    /// Calls in the chain up to here.
+    pub(crate) depth: AtomicU8,
+    /// The CPU that it is to be wired to.
+    pub(crate) wired: AtomicU8,
+    /// It has an activation that it has not entered or has left, and calls for a page meanwhile.
+    pub(crate) holds: AtomicBool,
+    /// Type of its last request to a server.
+    pub(crate) op: AtomicU8,
+    /// What it is doing, for those who look: see [`Doing`].
+    pub(crate) doing: AtomicU8,
     run_link: Link<Thread>,
     wait_link: Link<Thread>,
     time_link: Link<Thread>,
+    /// With [`AFTER`].
+    pub(crate) after: Spin<Option<After>>,
+    /// The error string.
+    pub error: Spin<ErrorText>,
 }
 
 /// What a thread that does not run waits for, as `/proc` tells it.

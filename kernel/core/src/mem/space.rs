@@ -715,6 +715,7 @@ impl Space {
     /// A space with the same attachments and contents; registers of devices are left out. Pages are shared until one
     /// of the two writes them, but those of a wired space are copied at once, and so is what is lent at the moment,
     /// since its borrower may write.
+    #[inline(never)]
     pub fn copy(&self) -> Result<Space> {
         let new = Space::new()?;
         let mut state = self.state.lock();

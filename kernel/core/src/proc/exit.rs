@@ -31,6 +31,7 @@ pub fn exit(me: &Thread, status: &[u8]) {
 }
 
 /// A process's own thread on its way out of the kernel with [`KILL`]: gives everything back and ends.
+#[inline(never)]
 pub fn die() -> ! {
     let me = current_ref();
     let proc = me.proc.clone();

@@ -76,6 +76,7 @@ impl Groups {
 }
 
 /// The system call rfork, with the program's registers at hand: the child's number, or 0 without a child.
+#[inline(never)]
 pub fn fork(me: &Thread, frame: &Frame, flags: u32, sp: u64) -> Result<u64> {
     if me.act.is_some() && flags & RFPROC == 0 {
         // A handler does not change what its server's other handlers stand on.

@@ -38,6 +38,7 @@ use abi::note::Frame;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A process.
+#[repr(C)]
 pub struct Proc {
     /// Its number, never used twice.
     pub pid: u32,
@@ -54,7 +55,6 @@ pub struct Proc {
     /// See [`Proc::name`].
     pub args: Spin<Bytes>,
     pub(crate) family: Spin<Family>,
-    pub(crate) notes: Spin<note::Notes>,
     pub(crate) alarm: AtomicU64,
     portals: Spin<List<Ref<Portal>>>,
     /// Made when it is first asked for; gone when the process has ended.
@@ -63,14 +63,16 @@ pub struct Proc {
     time: AtomicU64,
     /// When it began, in nanoseconds since boot.
     pub began: u64,
-    /// How it ended.
-    pub(crate) status: Spin<ErrorText>,
-    pub(crate) ended: AtomicBool,
-    /// The registers with which its thread begins.
-    first: Spin<Option<Frame>>,
-    dead_link: Link<Proc>,
     /// Trees of the kernel that it may name; bits only go.
     trees: AtomicU32,
+    pub(crate) ended: AtomicBool,
+    dead_link: Link<Proc>,
+    // The large ones come last, see `Thread`.
+    /// The registers with which its thread begins.
+    first: Spin<Option<Frame>>,
+    /// How it ended.
+    pub(crate) status: Spin<ErrorText>,
+    pub(crate) notes: Spin<note::Notes>,
 }
 
 /// Parents and children.

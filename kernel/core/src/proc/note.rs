@@ -106,6 +106,7 @@ pub fn notify(me: &Thread, handler: u64) -> Result<u64> {
 }
 
 /// On the way out of the kernel with [`NOTE`]: makes the program go on in its handler, or ends the process.
+#[inline(never)]
 pub fn deliver_notes(me: &Thread, frame: &mut Frame) {
     let mut notes = me.proc.notes.lock();
     if notes.handling.is_some() {
@@ -143,6 +144,7 @@ fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Op
 }
 
 /// The system call `noted`, with the program's registers at hand.
+#[inline(never)]
 pub fn noted(me: &Thread, frame: &mut Frame, how: u64) {
     let mut notes = me.proc.notes.lock();
     let Some(registers) = notes.handling.take() else {
