@@ -14,6 +14,7 @@ use abi::limit::USER_END;
 use abi::note::Frame;
 use abi::portal::Request;
 use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use kernel_core::entry::Outcome;
 use kernel_core::machine::{Context, Entry, Root, Vector};
@@ -23,14 +24,26 @@ const FLAGS: u64 = 0x202;
 /// Flags that a program may change: the arithmetic ones, direction, and alignment checks.
 const USER_FLAGS: u64 = 0x4_0cd5;
 
-/// Empty registers, in the layout of `fxsave`: the control words have their usual values.
+/// Empty registers, in the layout of `fxsave`: zero but for the control words. Made by [`init`], so that the image need
+/// not hold them.
+#[repr(transparent)]
+struct Clean(UnsafeCell<Vector>);
+
+// SAFETY: written before there is a program, and only read from then on.
+unsafe impl Sync for Clean {}
+
 #[unsafe(no_mangle)]
-static CLEAN_VECTORS: Vector = {
-    let mut v = [0; _];
-    (v[0], v[1]) = (0x7f, 0x03);
-    (v[24], v[25]) = (0x80, 0x1f);
-    Vector(v)
-};
+static CLEAN_VECTORS: Clean = Clean(UnsafeCell::new(Vector([0; _])));
+
+/// Gives the control words of empty registers their usual values. The first CPU calls it before the others run.
+pub(super) fn init() {
+    let words = CLEAN_VECTORS.0.get().cast::<u32>();
+    // SAFETY: both words are in the image, which nobody reads yet.
+    unsafe {
+        words.write(0x37f);
+        words.add(6).write(0x1f80);
+    }
+}
 
 unsafe extern "C" {
     safe fn system_call();
@@ -363,7 +376,8 @@ fn call_handler(frame: &mut Frame, handler: u64, sp: u64, args: [u64; 3]) {
 #[unsafe(no_mangle)]
 fn save_vector(to: &mut Vector) {
     if cpu::vector() == 0 {
-        *to = CLEAN_VECTORS;
+        // SAFETY: nobody writes it any more.
+        *to = unsafe { *CLEAN_VECTORS.0.get() };
     } else {
         // SAFETY: aligned room of the right size. The registers are still the program's.
         unsafe { asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)) };

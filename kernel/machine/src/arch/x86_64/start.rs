@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "reads what the loader left in memory")]
 
 use super::page::{DIRECT_SIZE, direct};
-use super::{apic, boot, cpu, page, selftest, smp, time, trap};
+use super::{apic, boot, cpu, entry, page, selftest, smp, time, trap};
 use crate::log;
 use abi::limit::{CPUS, PAGE};
 use core::cell::UnsafeCell;
@@ -227,6 +227,7 @@ extern "C" fn first_cpu(info: u32) -> ! {
     let Some(stack) = page::emergency_stack() else { fail("too little memory") };
     trap::init();
     apic::silence();
+    entry::init();
     cpu::init(0, stack);
     apic::init_lines();
     time::init();
