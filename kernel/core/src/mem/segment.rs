@@ -639,10 +639,10 @@ impl Inner {
         for p in (begin..begin.saturating_add(AROUND)).filter(|&p| p != page) {
             let Some(at) = map.address(p) else { continue };
             let (state, frame) = self.pages.get(p);
-            // Without the right to write, whatever its state.
+            // Without the right to write, whatever its state: so what may not be written can be mapped once more.
             let rights = if map.rights == Rights::Exec { Rights::Exec } else { Rights::Read };
             if state.here()
-                && machine::lookup(map.root, at).is_none()
+                && (map.rights != Rights::Write || machine::lookup(map.root, at).is_none())
                 && !machine::map(map.root, at, frame, rights)
             {
                 break;

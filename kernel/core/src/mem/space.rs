@@ -465,8 +465,11 @@ impl Space {
         }
     }
 
-    /// Unmaps a range and gives the frames back, all but those of devices and of segments.
+    /// Unmaps a range, of one attachment or of several of the space's own memory, and gives the frames back, all but those
+    /// of devices and of segments.
     pub(super) fn free_pages(&self, state: &State, start: u64, end: u64) {
+        let whose = state.at(start);
+        let (device, file) = whose.map_or((false, false), |a| (a.kind == Use::Device, a.file.is_some()));
         let mut batch = [Frame(0); BATCH];
         let mut at = start;
         while at < end {
@@ -480,16 +483,12 @@ impl Space {
                 };
                 at = addr.saturating_add(PAGE64);
                 unmapped = true;
-                match state.at(addr) {
-                    Some(a) if a.kind == Use::Device => dma::unmapped(frame),
-                    // The segment's.
-                    Some(a) if a.file.is_some() => {}
-                    _ => {
-                        if let Some(slot) = slots.next() {
-                            *slot = frame;
-                            count = count.saturating_add(1);
-                        }
-                    }
+                if device {
+                    dma::unmapped(frame);
+                } else if !file && let Some(slot) = slots.next() {
+                    // A file's are the segment's.
+                    *slot = frame;
+                    count = count.saturating_add(1);
                 }
             }
             if unmapped {

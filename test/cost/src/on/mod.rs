@@ -5,6 +5,7 @@ mod give;
 mod meter;
 mod scale;
 mod server;
+mod share;
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use meter::Meter;
@@ -44,6 +45,7 @@ pub(crate) fn main() -> Result<()> {
     semaphores(&meter)?;
     notes(&meter)?;
     processes(&meter)?;
+    share::rows(&meter)?;
     memory(&meter)
 }
 

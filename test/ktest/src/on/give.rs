@@ -11,6 +11,7 @@ use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::mail::{self, Mailbox, Senders};
+use portolan::segment::{Access, Segment};
 use portolan::{Error, File, Result, fs, note, process, sys, thread, time};
 
 pub(super) const TESTS: &[Test] = &[
@@ -25,6 +26,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t39_give_that_fails_gives_nothing", refused),
     ("t39_give_to_a_server_is_a_write", to_server),
     ("t39_give_of_bad_memory", bad_give),
+    ("t39_give_of_what_is_lent_or_a_file", not_own),
     ("t39_give_what_nobody_reads", unread),
     ("t39_give_whole_tables", tables),
     ("t39_take_of_a_file_shares_it", take_file),
@@ -451,6 +453,38 @@ fn bad_give() -> Result<()> {
     fails(give(&a, at + 4096, SIZE), Known::NotOwn)?;
     drop(server);
     fails(terms(a.fd(), 2), Known::BadArg)
+}
+
+/// What a call has borrowed of the space is not given meanwhile, and a file's pages never are.
+fn not_own() -> Result<()> {
+    let pid = imp::mounted("imp", "/mnt", 4)?;
+    let [a, b] = sys::pipe().ok_or_else(Error::last)?;
+    let (a, _b) = (File::from_fd(a), File::from_fd(b));
+    let at = segment(4)?;
+    fill(at, 4 * SIZE, 5);
+    let nap = File::open("/mnt/nap", OREAD)?;
+    let borrowed = thread::spawn(move || {
+        // SAFETY: the tests refer to this memory by its address alone.
+        let buf = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, 3 * SIZE) };
+        let _ = nap.read_at(buf, 0);
+    })?;
+    time::sleep(Duration::from_millis(150))?;
+    fails(give(&a, at, SIZE), Known::NotOwn)?;
+    fails(give(&a, at + 3 * 4096, SIZE), Known::NotOwn)?;
+    fails(swap(1, at), Known::NotOwn)?;
+    borrowed.join()?;
+    let n = give(&a, at + 3 * 4096, SIZE)?;
+    check!(n == SIZE, "{n} bytes once it is back");
+    imp::stop("imp", pid);
+    let pid = filer::mounted("filer", "/n")?;
+    let s = Segment::of_file(&File::open("/n/big", OREAD)?, Access::Read, 0, 4 * SIZE)?;
+    fails(give(&a, s.address(), SIZE), Known::NotOwn)?;
+    fails(swap(1, s.address()), Known::NotOwn)?;
+    s.read(0, &mut [0])?;
+    fails(give(&a, s.address(), SIZE), Known::NotOwn)?;
+    drop(s);
+    imp::stop("filer", pid);
+    Ok(())
 }
 
 extern "C" fn never(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> ! {
