@@ -139,6 +139,8 @@ unsafe extern "Rust" {
     /// when somebody leaves for `back` or switches to it, with the caller's space and kernel stack set by then; the
     /// answer has been left with the caller's thread.
     pub safe fn enter_portal(back: &mut Context, entry: &Entry, request: &Request);
+    /// As [`enter_portal`], within a system call, after which a program's vector registers are empty anyway.
+    pub safe fn enter_portal_clean(back: &mut Context, entry: &Entry, request: &Request);
     /// The second half, on the activation's kernel stack, which is forgotten: sets the kernel stack, loads the space
     /// and goes on at `back`.
     pub safe fn leave_portal(back: &Context, root: Root, kernel_stack: u64) -> !;

@@ -151,14 +151,16 @@ pub(crate) fn again(thread: &Thread) -> Ref<Thread> {
 }
 
 /// Makes another thread the current one of this CPU without switching contexts: for the two halves of a portal call,
-/// which the machine then goes through. The reference to the one that was current comes back.
+/// which the machine then goes through. The reference to the one that was current comes back, and as [`current`] gives it
+/// the one that is.
 #[inline(always)]
-pub(crate) fn become_current(next: Ref<Thread>) -> Ref<Thread> {
+pub(crate) fn become_current<'a>(next: Ref<Thread>) -> (Ref<Thread>, &'a Thread) {
     let me = here();
     me.priority.store(next.priority(), Ordering::Relaxed);
-    let old = me.current.swap_relaxed(Ref::into_raw(next).cast_mut());
-    // SAFETY: the CPU held this reference, and nothing leads to it any more.
-    unsafe { Ref::from_raw(old) }
+    let next = Ref::into_raw(next).cast_mut();
+    let old = me.current.swap_relaxed(next);
+    // SAFETY: the CPU held the old reference, and nothing leads to it any more; the new one it holds as in `current`.
+    unsafe { (Ref::from_raw(old), &*next) }
 }
 
 /// A swap that need not be atomic towards other CPUs, which never write here.
@@ -421,7 +423,7 @@ fn switch_to(me: &Cpu, next: Ref<Thread>, more: bool) {
     next.load_space();
     machine::set_kernel_stack(next.stack.top());
     let to = next.context.get();
-    let old = become_current(next);
+    let (old, _) = become_current(next);
     me.priority.store(level, Ordering::Relaxed);
     let from = old.context.get();
     me.previous.store(Ref::into_raw(old).cast_mut(), Ordering::Relaxed);

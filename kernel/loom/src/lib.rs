@@ -16,7 +16,9 @@
 extern crate self as abi;
 extern crate self as core;
 
-pub use std::{alloc, any, clone, cmp, default, fmt, hash, marker, mem, num, option, panic, ptr, result};
+pub use std::{
+    alloc, any, clone, cmp, default, fmt, hash, hint, marker, mem, num, option, panic, ptr, result,
+};
 pub mod cell {
     pub use std::cell::*;
 }

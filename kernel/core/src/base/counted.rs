@@ -108,6 +108,14 @@ impl<T> Ref<T> {
         }
     }
 
+    /// Drops one that is not the last: somebody else holds the object, and goes on doing so meanwhile.
+    #[inline(always)]
+    pub fn let_go_one(this: Ref<T>) {
+        let before = this.inner().count.fetch_sub(1, Ordering::Release);
+        debug_assert!(before > 1);
+        core::mem::forget(this);
+    }
+
     /// The value's address, with the reference in it: to be given back by [`Ref::from_raw`].
     pub fn into_raw(this: Ref<T>) -> *const T {
         let object = this.object.as_ptr();

@@ -273,7 +273,9 @@ impl<T: Linked<N>, const N: usize> Pile<T, N> {
     #[inline(always)]
     pub fn push(&mut self, item: Ref<T>) {
         let link = item.link();
-        if link.on.compare_exchange(0, PILE, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        // No exchange: nobody else has it, or it would be on a queue already.
+        if link.on.load(Ordering::Acquire) == 0 {
+            link.on.store(PILE, Ordering::Relaxed);
             link.next.set(self.0);
             self.0 = Ref::into_raw(item);
         }

@@ -149,12 +149,13 @@ fn fetch(
         Data::ToUser(to) if at == 0 && may_be_lent && super::lend::in_place(act) => {
             super::lend::fetch_ends(act, *to, len)
         }
-        Data::ToUser(to) if at == 0 && len <= PAGE.min(to.len) => {
-            // Nothing is looked up.
-            match machine::frame_to_user(known.0, 0, UserBuf { addr: to.addr, len }) {
-                true => Ok(()),
-                false => Err(Error::BadAddress.into()),
-            }
+        // Nothing is looked up.
+        Data::ToUser(to)
+            if at == 0
+                && len <= PAGE.min(to.len)
+                && machine::frame_to_user(known.0, 0, UserBuf { addr: to.addr, len }) =>
+        {
+            Ok(())
         }
         Data::ToUser(to) if len <= to.len => {
             let from = if at == 0 { otherwise } else { at };

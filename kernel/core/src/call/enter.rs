@@ -11,14 +11,14 @@ use super::portal::Portal;
 use super::queue;
 use crate::base::{Ref, Spin};
 use crate::entry;
-use crate::machine;
+use crate::machine::{self, Context, Entry};
 use crate::msg::{Data, Fail, Msg, Reply, Result};
 use crate::sched::{self, ON_CPU, PINNED};
 use crate::session::{self, Session};
 use crate::thread::{self, INTERRUPT, KILL, NOTE, Thread, current};
 use abi::error::Error;
 use abi::limit::CALLS;
-use abi::portal::{Answer, op};
+use abi::portal::{Answer, Request, op};
 use core::sync::atomic::Ordering;
 
 /// Sends a request to a user-level server and waits for the answer: the session's function.
@@ -36,7 +36,7 @@ pub fn domain_call(session: &Ref<Session>, m: &mut Msg<'_>, reply: &mut Reply) -
 
 #[cold]
 #[inline(never)]
-fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
+pub(super) fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
     if portal.closed() {
         session.die();
     }
@@ -47,17 +47,18 @@ fn failed(session: &Ref<Session>, portal: &Ref<Portal>, e: Fail) -> Fail {
 fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &mut Reply) -> Result<Back> {
     let me = current();
     let depth = me.depth.load(Ordering::Relaxed);
-    if usize::from(depth) >= CALLS {
+    if depth >= CALLS as u8 {
         return Err(Error::TooDeep.into());
     }
     // Followed once: what is stored on the way might change a reference in memory, for all the compiler knows.
     let (counted, portal) = (portal, &**portal);
-    let x = match portal.pop() {
+    let free = portal.free();
+    let x = free.lock_inline().pop();
+    let x = match x {
         Some(x) => x,
         None => Portal::take_slow(counted, me)?,
     };
     let Some(act) = &x.act else { return Err(Error::Died.into()) };
-    me.op.store(m.op, Ordering::Relaxed);
     let request = match payload::request(session, act, m) {
         Ok(r) => r,
         Err(e) => {
@@ -65,9 +66,31 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
             return Err(e);
         }
     };
-    if x.cpu.load(Ordering::Relaxed) != machine::cpu() {
-        x.move_here();
+    let (x, answer) =
+        cross(portal, me, x, (m.op, depth), &request, machine::enter_portal).ok_or(Error::Died)?;
+    if answer.op() == LEFT {
+        return Err(left(session, m, x, answer.a()));
     }
+    let Some(act) = &x.act else { return Err(Error::Died.into()) };
+    let checked = check::answer(portal, act, m, &answer, reply);
+    super::lend::end(act, m);
+    portal.give_to(free, x);
+    checked
+}
+
+/// Makes the current thread's call run on an activation, and goes on when it has ended: with the activation, and the first
+/// two words of the answer, whose type is [`LEFT`] if the server gave none.
+#[inline(always)]
+pub(super) fn cross(
+    portal: &Portal,
+    me: &Thread,
+    x: Ref<Thread>,
+    (op, depth): (u8, u8),
+    request: &Request,
+    enter: fn(&mut Context, &Entry, &Request),
+) -> Option<(Ref<Thread>, Answer)> {
+    me.op.store(op, Ordering::Relaxed);
+    debug_assert_eq!(x.cpu.load(Ordering::Relaxed), machine::cpu());
     x.held.store(ON_CPU | PINNED, Ordering::Relaxed);
     x.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
     x.priority.store(me.priority().max(thread::SERVER), Ordering::Relaxed);
@@ -76,30 +99,23 @@ fn once(session: &Ref<Session>, portal: &Ref<Portal>, m: &mut Msg<'_>, reply: &m
     me.held.store(PINNED, Ordering::Relaxed);
     let next = x.clone();
     hold(&me.call, x);
-    let caller = sched::become_current(next);
     // Its reference is the CPU's now, and the call's.
-    let Some(act) = &current().act else { return Err(Error::Died.into()) };
+    let (caller, x) = sched::become_current(next);
+    let act = x.act.as_ref()?;
     hold(&act.caller, caller);
     // Whoever closes the portal or pokes this thread after this sees the call.
-    if (portal.closed() || me.has_pending(u8::MAX)) && must_not(portal, me, m) {
+    if (portal.closed() || me.has_pending(u8::MAX)) && must_not(portal, me, op) {
         call_off(me);
     } else {
-        machine::enter_portal(me.context.get(), &act.entry, &request);
+        enter(me.context.get(), &act.entry, request);
         sched::arrive();
     }
     me.held.store(held, Ordering::Release);
-    let Some(x) = me.call.lock_inline().take() else { return Err(Error::Died.into()) };
+    let x = me.call.lock_inline().take()?;
     if me.interrupts.load(Ordering::Relaxed) != 0 {
         calm(me, act);
     }
-    let answer = me.answer.short();
-    if answer.op() == LEFT {
-        return Err(left(session, m, x, answer.a()));
-    }
-    let checked = check::answer(portal, act, m, &answer, reply);
-    super::lend::end(act, m);
-    portal.give_inline(x);
-    checked
+    Some((x, me.answer.short()))
 }
 
 /// Puts a thread into a slot that is empty: a call begins only when the last has ended. So nothing is dropped, and
@@ -112,7 +128,7 @@ fn hold(slot: &Spin<Option<Ref<Thread>>>, x: Ref<Thread>) {
 }
 
 /// The type of the kernel's own answer when a call ends otherwise than by the server's: no message has it.
-const LEFT: u8 = 0;
+pub(super) const LEFT: u8 = 0;
 
 /// Such an answer: `died`, or the caller has left, or it never entered.
 pub(super) fn ending(why: Ending) -> Answer {
@@ -134,8 +150,8 @@ pub(super) enum Ending {
 /// Has something come up that keeps the call from being made?
 #[cold]
 #[inline(never)]
-fn must_not(portal: &Portal, me: &Thread, m: &Msg<'_>) -> bool {
-    let stop = if m.op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
+fn must_not(portal: &Portal, me: &Thread, op: u8) -> bool {
+    let stop = if op == op::TCLUNK { KILL } else { KILL | NOTE | INTERRUPT };
     portal.closed() || me.has_pending(stop)
 }
 
@@ -147,7 +163,7 @@ fn call_off(me: &Thread) {
     match caller {
         Some(caller) => {
             me.answer.set(&ending(Ending::Never));
-            drop(sched::become_current(caller));
+            drop(sched::become_current(caller).0);
         }
         None => {
             // Somebody else ended the call, and this thread is, or is about to be, on the run queue: go through it. No
@@ -155,7 +171,7 @@ fn call_off(me: &Thread) {
             if let Some(act) = act {
                 super::leave::orphan_ended(act, false);
             }
-            drop(sched::become_current(sched::again(me)));
+            drop(sched::become_current(sched::again(me)).0);
             sched::reschedule();
             let x = me.call.lock().clone();
             if let Some(x) = x {
@@ -178,7 +194,7 @@ fn calm(me: &Thread, act: &Act) {
 /// The call ended without the server's answer.
 #[cold]
 #[inline(never)]
-fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
+pub(super) fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
     let Some(act) = &x.act else { return Error::Died.into() };
     if why == Ending::Never as u8 {
         let died = act.portal.closed();
@@ -221,19 +237,42 @@ fn left(session: &Ref<Session>, m: &Msg<'_>, x: Ref<Thread>, why: u8) -> Fail {
     Fail::Left
 }
 
-/// The system call `reply`. Not a part of what all system calls go through.
-#[inline(never)]
+/// The system call `reply`.
+#[inline(always)]
 pub fn reply(head: u64, w1: u64, w2: u64, w3: u64, me: &Thread) -> u64 {
+    // Locked, it is about to be emptied; and no server may speak as the kernel does.
+    if let Some(act) = &me.act
+        && head as u8 != LEFT
+        && let Some(mut slot) = act.caller.try_lock()
+        && let Some(caller) = slot.take()
+    {
+        drop(slot);
+        caller.answer.set(&Answer { head, w1, w2, w3 });
+        answered(caller);
+    }
+    reply_otherwise(head, w1, w2, w3, me)
+}
+
+/// The same where it is not as usual. Apart, so that the usual way saves no registers.
+#[cold]
+#[inline(never)]
+fn reply_otherwise(head: u64, w1: u64, w2: u64, w3: u64, me: &Thread) -> u64 {
     let Some(act) = &me.act else { return entry::failed(me, Error::BadArg.into()) };
-    // No server may speak as the kernel does: type 1 is no answer either, and says nothing.
+    // Type 1 is no answer either, and says nothing.
     let head = if head as u8 == LEFT { 1 } else { head };
     let answer = Answer { head, w1, w2, w3 };
-    let caller = act.caller.lock_inline().take();
+    let caller = act.caller.lock().take();
     let Some(caller) = caller else { super::leave::orphan_answered(me, act, &answer) };
     caller.answer.set(&answer);
+    answered(caller)
+}
+
+/// Goes back to a caller, whose answer is there.
+#[inline(always)]
+fn answered(caller: Ref<Thread>) -> ! {
+    let (me, caller) = sched::become_current(caller);
     // The call in the caller's thread keeps the activation.
-    Ref::let_go(sched::become_current(caller));
-    let caller = current();
+    Ref::let_go_one(me);
     machine::leave_portal(caller.context.get(), caller.root(), caller.stack.top())
 }
 

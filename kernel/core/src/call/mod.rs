@@ -1,6 +1,6 @@
 //! Portal calls: the way from a program's system call into a server and back.
 //!
-//! [`Portal`] is a server's entry point with its pool of activations. [`enter`] makes a call and takes its answer,
+//! [`Portal`] is a server's entry point with its pool of activations. [`enter`] makes a call and takes its answer, [`read`] the commonest of them,
 //! [`check`] believes no answer, [`payload`] moves bytes, [`leave`] ends calls otherwise than by an answer, [`queue`]
 //! parks callers that a server made wait, [`reap`] clunks fids that nobody holds any more. doc/portal.md has the
 //! states of a call.
@@ -14,6 +14,7 @@ mod payload;
 mod pool;
 mod portal;
 mod queue;
+mod read;
 pub(crate) mod reap;
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub(crate) use portal::PLACES;
 pub use portal::Portal;
 pub(crate) use portal::activation_idle;
 pub use queue::wake;
+pub use read::read;

@@ -14,12 +14,18 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The free activations of a portal.
 pub(crate) struct Pool {
-    free: [Spin<Pile<Thread, WAIT>>; CPUS],
-    /// How many are on `waiters`, so that giving back is quick when none is.
-    waiting: AtomicU32,
+    free: [Free; CPUS],
+    /// How many are on `waiters`, and [`CLOSED`], so that giving back is quick when it is 0.
+    care: AtomicU32,
     /// The most urgent first.
     waiters: Spin<Waiters>,
 }
+
+/// The portal is closed: what is given back is to be discarded.
+const CLOSED: u32 = 1 << 31;
+
+/// A free activations' pile of one CPU.
+pub(crate) type Free = Spin<Pile<Thread, WAIT>>;
 
 /// How a wait for an activation ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,34 +40,27 @@ impl Pool {
     pub(crate) const fn new() -> Pool {
         Pool {
             free: [const { Spin::new(Pile::new()) }; CPUS],
-            waiting: AtomicU32::new(0),
+            care: AtomicU32::new(0),
             waiters: Spin::new(Queue::new()),
         }
     }
 
     #[inline(always)]
-    fn here(&self) -> &Spin<Pile<Thread, WAIT>> {
+    pub(crate) fn here(&self) -> &Free {
         // The mask stands for a check of bounds: no machine starts more CPUs.
         #[expect(clippy::indexing_slicing, reason = "masked to the table's length")]
         &self.free[machine::cpu() & (CPUS - 1)]
     }
 
-    /// One from this CPU's pile.
+    /// Does what was put on a pile need care: does somebody wait for it, or is the portal closed?
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
-        self.here().lock_inline().pop()
+    pub(crate) fn needs_care(&self) -> bool {
+        self.care.load(Ordering::Acquire) != 0
     }
 
-    /// Puts one on this CPU's pile; [`Pool::has_waiters`] is to be asked next.
-    #[inline(always)]
-    pub(crate) fn put(&self, x: Ref<Thread>) {
-        self.here().lock_inline().push(x);
-    }
-
-    /// Does somebody wait for what was put?
-    #[inline(always)]
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) != 0
+    /// The portal is closed.
+    pub(crate) fn close(&self) {
+        self.care.fetch_or(CLOSED, Ordering::SeqCst);
     }
 
     /// One from any CPU's pile.
@@ -82,13 +81,13 @@ impl Pool {
     /// Waits until one may be free, the portal closes, or a time has come.
     pub(crate) fn wait(&self, me: &Ref<Thread>, closed: &AtomicBool, until: u64) -> Result<Waited> {
         let mine = me.priority();
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.care.fetch_add(1, Ordering::SeqCst);
         self.waiters.lock().insert_before(me.clone(), |t| t.priority() < mine);
         // One that was given back just before we could be seen.
         let any = closed.load(Ordering::Acquire) || self.free.iter().any(|list| !list.lock().is_empty());
         let waited = if any { Ok(()) } else { thread::wait(Doing::Pool, until) };
         let still = self.waiters.lock().remove(me).is_some();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.care.fetch_sub(1, Ordering::SeqCst);
         if waited.is_err() && !still {
             // We were told of one and do not take it.
             self.wake();

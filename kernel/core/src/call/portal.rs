@@ -8,7 +8,7 @@
 
 use super::act::{Act, Orphan};
 use super::lend::Lent;
-use super::pool::{Pool, Waited};
+use super::pool::{Free, Pool, Waited};
 use super::queue::Buckets;
 use crate::base::{Bytes, List, Ref, Spin, number};
 use crate::counters;
@@ -114,25 +114,33 @@ impl Portal {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// A free activation of this CPU's list.
+    /// This CPU's free activations, all of which are this CPU's.
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<Ref<Thread>> {
-        self.pool.pop()
+    pub(crate) fn free(&self) -> &Free {
+        self.pool.here()
     }
 
     /// Gives an activation back, whose kernel stack nobody is on.
     #[inline(never)]
     pub(crate) fn give(&self, x: Ref<Thread>) {
-        self.give_inline(x);
+        self.give_to(self.free(), x);
     }
 
     /// The same without a call, for the measured path.
     #[inline(always)]
-    pub(crate) fn give_inline(&self, x: Ref<Thread>) {
-        self.pool.put(x);
+    pub(crate) fn give_to(&self, free: &Free, x: Ref<Thread>) {
+        free.lock_inline().push(x);
+        if self.pool.needs_care() {
+            self.given();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn given(&self) {
         if self.closed() {
             self.drain();
-        } else if self.pool.has_waiters() {
+        } else {
             self.pool.wake();
         }
     }
@@ -234,6 +242,7 @@ impl Portal {
                 return Err(Error::Died.into());
             }
             if let Some(x) = this.pool.find() {
+                x.move_here();
                 return Ok(x);
             }
             match Portal::make(this) {
@@ -276,6 +285,7 @@ impl Portal {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.pool.close();
         // Downwards: what others take out meanwhile moves only those that have been dealt with.
         let count = self.all.lock().len();
         for at in (0..count).rev() {

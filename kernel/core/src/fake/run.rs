@@ -384,6 +384,11 @@ fn call_handler(frame: &mut Frame, handler: u64, sp: u64, args: [u64; 3]) {
 }
 
 #[unsafe(no_mangle)]
+fn enter_portal_clean(back: &mut Context, entry: &Entry, request: &Request) {
+    enter_portal(back, entry, request);
+}
+
+#[unsafe(no_mangle)]
 fn enter_portal(back: &mut Context, entry: &Entry, request: &Request) {
     let mine = MINE.with(|m| *m);
     back.sp = mine.place();

@@ -10,6 +10,7 @@ use crate::mem::pager;
 use crate::mem::segment::{self, User};
 use crate::msg::{Data, Msg, Reply, Result, UserBuf};
 use crate::session;
+use crate::thread::Thread;
 use abi::error::Error;
 use abi::file::{OCEXEC, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE};
 use abi::limit;
@@ -103,10 +104,7 @@ impl Chan {
             return self.read_directory(scope, to, at);
         }
         let offset = at.unwrap_or_else(|| self.offset.load(Ordering::Relaxed));
-        let n = match self.cacheable {
-            true => self.read_pages(to, offset)?,
-            false => self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?,
-        };
+        let n = self.read_at(to, offset)?;
         if at.is_none() {
             self.offset.store(offset.saturating_add(n as u64), Ordering::Relaxed);
         }
@@ -137,22 +135,27 @@ impl Chan {
         Ok(n)
     }
 
-    /// Reads at an offset, of a file that is no directory: the measured path.
+    /// Reads at an offset, of a file that is no directory.
     #[inline(always)]
     pub fn read_at(&self, to: UserBuf, offset: u64) -> Result<usize> {
-        if self.cacheable {
-            return self.read_pages(to, offset);
+        match self.cacheable {
+            true => self.read_pages(to, offset),
+            false => self.transfer(op::TREAD, offset, Data::ToUser(to), to.len),
         }
-        self.transfer_inline(op::TREAD, offset, Data::ToUser(to), to.len)
+    }
+
+    /// Reads at an offset of a file that is its server's alone, by the measured path: the system call's result. None, and
+    /// nothing is done, if the path is not for this.
+    #[inline(always)]
+    pub fn read_short(&self, me: &Thread, to: UserBuf, offset: u64) -> Option<u64> {
+        if self.cacheable || self.listing.is_some() || !self.may_read() {
+            return None;
+        }
+        session::read(&self.file.session, me, self.file.fid(), to, offset)
     }
 
     #[inline(never)]
     fn transfer(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
-        self.transfer_inline(op, offset, data, len)
-    }
-
-    #[inline(always)]
-    fn transfer_inline(&self, op: u8, offset: u64, data: Data<'_>, len: usize) -> Result<usize> {
         let mut m = self.file.message(op);
         m.offset = offset;
         m.count = u32::try_from(len.min(limit::IO)).unwrap_or(0);

@@ -71,25 +71,11 @@ fn word(n: usize) -> Result<u64> {
 #[inline(never)]
 pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
-    let own = at == u64::MAX;
-    let at = if own { chan.offset.load(Ordering::Relaxed) } else { at };
-    let n = if chan.listing.is_none() && at <= i64::MAX as u64 {
-        chan.read_at(buf(addr, len), at)
-    } else {
-        read_directory(&chan, buf(addr, len), at, own)
-    };
-    if own && let Ok(n) = n {
-        chan.offset.store(at.wrapping_add(n as u64), Ordering::Relaxed);
-    }
+    let to = buf(addr, len);
+    let short = if at <= i64::MAX as u64 { chan.read_short(me, to, at) } else { None };
+    let n = short.unwrap_or_else(|| moved(me, offset(at).and_then(|at| chan.read(&|| thread::current().proc.scope(), to, at))));
     Ref::let_go(chan);
-    moved(me, n)
-}
-
-/// Reads a directory, which keeps the offset itself.
-#[inline(never)]
-fn read_directory(chan: &Chan, to: UserBuf, at: u64, own: bool) -> Result<usize> {
-    let at = offset(at)?;
-    chan.read(&|| thread::current().proc.scope(), to, if own { None } else { at })
+    n
 }
 
 /// Writes.

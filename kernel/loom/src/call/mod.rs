@@ -41,12 +41,13 @@ pub mod open {
             Pool(super::pool::Pool::new())
         }
         pub fn take(&self) -> Option<Ref<Thread>> {
-            self.0.pop().or_else(|| self.0.find())
+            let own = self.0.here().lock_inline().pop();
+            own.or_else(|| self.0.find())
         }
         /// As the portal's `give`.
         pub fn give(&self, x: Ref<Thread>) {
-            self.0.put(x);
-            if self.0.has_waiters() {
+            self.0.here().lock_inline().push(x);
+            if self.0.needs_care() {
                 self.0.wake();
             }
         }
@@ -56,8 +57,8 @@ pub mod open {
         pub fn touch(&self) {
             let all = [self.0.find(), self.0.find()];
             self.0.wake();
-            self.0.has_waiters();
-            all.into_iter().flatten().for_each(|x| self.0.put(x));
+            self.0.needs_care();
+            all.into_iter().flatten().for_each(|x| self.0.here().lock_inline().push(x));
         }
         pub fn wake_all(&self) {
             while self.0.wake() {}

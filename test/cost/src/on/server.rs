@@ -73,6 +73,10 @@ pub(super) fn idle() -> Result<Portal> {
 
 extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u64, page: u64) -> ! {
     let r = Request { head, fids, offset, session, payload, page };
+    // What is measured first.
+    if r.op() == op::TREAD {
+        let _ = sys::reply(&Answer { head: Answer::make_head(op::TREAD + 1, 0, 0), ..Answer::default() });
+    }
     let answer = |kind: u8| Answer { head: Answer::make_head(r.op() + 1, kind, 0), ..Answer::default() };
     let a = match r.op() {
         op::TATTACH => answer(QTDIR),
@@ -86,7 +90,7 @@ extern "C" fn enter(head: u64, fids: u64, offset: u64, session: u64, payload: u6
             answer(r.a())
         }
         op::TOPEN => Answer { w1: 1, ..answer(QTFILE) },
-        op::TREAD | op::TCLUNK => answer(0),
+        op::TCLUNK => answer(0),
         _ => Answer {
             head: Answer::make_head(op::RERROR, Known::NotSupported as u8 + 1, 0),
             ..Answer::default()

@@ -316,6 +316,14 @@ fn enter_portal(back: &mut Context, entry: &Entry, request: &Request) {
 }
 
 #[unsafe(no_mangle)]
+fn enter_portal_clean(back: &mut Context, entry: &Entry, request: &Request) {
+    debug_assert_eq!(cpu::vector(), 0);
+    // SAFETY: as in `enter_portal`; in a system call there are no registers to keep.
+    unsafe { call_portal(back, entry, request) };
+    clear_vectors();
+}
+
+#[unsafe(no_mangle)]
 fn leave_portal(back: &Context, root: Root, kernel_stack: u64) -> ! {
     // SAFETY: `back` was saved by `call_portal` or `switch_stacks` and nobody else goes on there. All kernel stacks are
     // in every space. Everything is in registers before this stack is left.
