@@ -75,6 +75,8 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Session {
     fn make(state: u8, server: Server) -> Result<Ref<Session>> {
+        // Before it is made: without memory the value is dropped, and counts down.
+        counters::SESSIONS.up();
         let session = Ref::new(Session {
             state: AtomicU8::new(state),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -85,7 +87,6 @@ impl Session {
             server,
             doomed: Link::new(),
         })?;
-        counters::SESSIONS.up();
         Ok(session)
     }
 

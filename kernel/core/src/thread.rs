@@ -298,6 +298,8 @@ impl Thread {
         priority: u8,
         stack: Stack,
     ) -> Result<Ref<Thread>> {
+        // Before it is made: without memory the value is dropped, and counts down.
+        counters::THREADS.up();
         let thread = Ref::new(Thread {
             proc,
             // A handler does not take its server's notes: only its end concerns it.
@@ -332,7 +334,6 @@ impl Thread {
             wait_link: Link::new(),
             time_link: Link::new(),
         })?;
-        counters::THREADS.up();
         Ok(thread)
     }
 

@@ -79,6 +79,8 @@ impl Portal {
         let limits = sane(limits)?;
         let space = proc.space().ok_or(Error::Died)?;
         space.wire()?;
+        // Before it is made: without memory the value is dropped, and counts down.
+        counters::PORTALS.up();
         let portal = Ref::new(Portal {
             proc: proc.clone(),
             space,
@@ -93,7 +95,6 @@ impl Portal {
             shares: AtomicU8::new(0),
             queues: Buckets::new(),
         })?;
-        counters::PORTALS.up();
         let first = Portal::make(&portal)?;
         portal.give(first);
         if let Err(e) = proc.add_portal(&portal) {

@@ -101,6 +101,8 @@ impl Proc {
         groups: Option<Groups>,
         user: Ref<Bytes>,
     ) -> Result<Ref<Proc>> {
+        // Before it is made: without memory the value is dropped, and counts down.
+        counters::PROCS.up();
         let proc = Ref::new(Proc {
             pid,
             space: Spin::new(space),
@@ -127,7 +129,6 @@ impl Proc {
             dead_link: Link::new(),
             trees: AtomicU32::new(crate::tree::ALL),
         })?;
-        counters::PROCS.up();
         Ok(proc)
     }
 
