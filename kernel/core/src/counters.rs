@@ -73,6 +73,8 @@ counters! {
     READIED "readied",
     /// Slow paths of a portal call: no activation was free. Never falls.
     BUSY "busy",
+    /// Locks that were held when a CPU wanted them. Never falls.
+    CONTENDED "contended",
     /// Pages of programs' code and constants that were evicted; never falls.
     TEXT_OUT "evicted-text",
     /// Clean pages of other files that were evicted; never falls.

@@ -57,6 +57,16 @@ pub fn scale(kernel: &Path) -> Done<String> {
     Ok(output)
 }
 
+/// What `cost cpus` says, on two CPUs and on the clock.
+pub fn cpus(kernel: &Path) -> Done<String> {
+    let options = Options { cpus: 2, ..options(true) };
+    let (ended, output) = script_in(&options, kernel, "cost cpus\n", archive()?)?;
+    if ended.end != End::Code(0) {
+        return Err(format!("cost failed: {:?}\n{output}\n{}", ended.end, ended.tail()));
+    }
+    Ok(output)
+}
+
 /// Runs a script; what it wrote.
 fn script_in(options: &Options, kernel: &Path, script: &str, mut archive: Archive) -> Done<(Ended, String)> {
     archive.file("script", 0o644, script.into());

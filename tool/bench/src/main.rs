@@ -14,11 +14,13 @@ Counts what the short paths cost: guest instructions per operation, user, kernel
   --against linux  Debian's kernel too, with the same operations under the same flags
   --json FILE      writes the figures as {\"name\": number}
   --profile NAME   by function, where the instructions of one operation go; measures nothing else
+  --cpus           calls per second of one client, and of two on two CPUs, on the clock; nothing else
   --scale FILE     rows while open files, mounts, processes and others grow, drawn into an SVG; nothing else";
 
 #[derive(Default)]
 struct Asked {
     wall: bool,
+    cpus: bool,
     linux: bool,
     json: Option<String>,
     profile: Option<String>,
@@ -32,6 +34,7 @@ fn asked(words: &[String]) -> Done<Asked> {
         let mut value = || words.next().cloned().ok_or(format!("{word} wants a value\n{HELP}"));
         match word.as_str() {
             "--wall" => asked.wall = true,
+            "--cpus" => asked.cpus = true,
             "--against" => match value()?.as_str() {
                 "linux" => asked.linux = true,
                 other => return Err(format!("--against {other}: only linux is there to compare with")),
@@ -56,6 +59,10 @@ fn run(words: &[String]) -> Done {
             return Err(format!("--profile {name}: there is no such row"));
         }
         print!("{}", profile::run(&kernel, name)?);
+        return Ok(());
+    }
+    if asked.cpus {
+        print!("{}", cpus(&machine::cpus(&kernel)?));
         return Ok(());
     }
     if let Some(file) = &asked.scale {
@@ -102,6 +109,23 @@ fn table(figures: &Figures, linux: Option<&Figures>) -> String {
             format!("{:>12}", l.get(r.name).map_or(String::new(), |n| n.to_string()))
         });
         text += &format!("{:<24}{measured:>12}{:>12}{ratio:>7}{here}  {}\n", r.name, r.target, r.peers);
+    }
+    text
+}
+
+/// What one client and two did, and how many times a lock was found held.
+fn cpus(output: &str) -> String {
+    let mut text = format!(
+        "{:<24}{:>12}{:>12}{:>7}{:>11}\n",
+        "calls per second", "one CPU", "two", "ratio", "contended"
+    );
+    for line in output.lines().filter_map(|l| l.strip_prefix("cpus ")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [name, one, two, contended] = words[..]
+            && let (Ok(first), Ok(both)) = (one.parse::<f64>(), two.parse::<f64>())
+        {
+            text += &format!("{name:<24}{one:>12}{two:>12}{:>7.2}{contended:>11}\n", both / first);
+        }
     }
     text
 }

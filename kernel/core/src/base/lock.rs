@@ -5,6 +5,7 @@
 //! portal call or a switch; doc/locks.md has the order.
 #![allow(unsafe_code, reason = "gives out a mutable reference to shared data under exclusion")]
 
+use crate::counters::CONTENDED;
 use crate::machine;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -14,6 +15,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Default)]
 pub struct Spin<T: ?Sized> {
     held: AtomicBool,
+    #[cfg(test)]
+    last: watch::Last,
     value: UnsafeCell<T>,
 }
 
@@ -29,7 +32,12 @@ pub struct Held<'a, T: ?Sized> {
 impl<T> Spin<T> {
     /// A free lock.
     pub const fn new(value: T) -> Spin<T> {
-        Spin { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Spin {
+            held: AtomicBool::new(false),
+            #[cfg(test)]
+            last: watch::Last::new(),
+            value: UnsafeCell::new(value),
+        }
     }
 
     /// What it guarded.
@@ -43,7 +51,7 @@ impl<T: ?Sized> Spin<T> {
     #[inline]
     pub fn lock(&self) -> Held<'_, T> {
         take(&self.held);
-        Held { lock: self }
+        self.holds()
     }
 
     /// As [`Spin::lock`], without a call: for the measured paths, since it takes twice the room.
@@ -52,7 +60,7 @@ impl<T: ?Sized> Spin<T> {
         if self.held.swap(true, Ordering::Acquire) {
             spin(&self.held);
         }
-        Held { lock: self }
+        self.holds()
     }
 
     /// As [`Spin::lock`], but serves no shootdown while it spins: a frame that was looked up before stays what it is. For
@@ -62,6 +70,14 @@ impl<T: ?Sized> Spin<T> {
         while self.held.swap(true, Ordering::Acquire) {
             core::hint::spin_loop();
         }
+        self.holds()
+    }
+
+    /// Who has just taken it.
+    #[inline(always)]
+    fn holds(&self) -> Held<'_, T> {
+        #[cfg(test)]
+        self.last.note();
         Held { lock: self }
     }
 
@@ -69,7 +85,7 @@ impl<T: ?Sized> Spin<T> {
     #[inline]
     pub fn try_lock(&self) -> Option<Held<'_, T>> {
         // Not `then_some`: a guard that is made and dropped would free the lock of whoever has it.
-        (!self.held.swap(true, Ordering::Acquire)).then(|| Held { lock: self })
+        (!self.held.swap(true, Ordering::Acquire)).then(|| self.holds())
     }
 
     /// The value, by the only reference there is.
@@ -90,6 +106,7 @@ fn take(held: &AtomicBool) {
 #[cold]
 #[inline(never)]
 fn spin(held: &AtomicBool) {
+    CONTENDED.up();
     loop {
         while held.load(Ordering::Relaxed) {
             machine::relax();
@@ -122,6 +139,33 @@ impl<T: ?Sized> Drop for Held<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.lock.held.store(false, Ordering::Release);
+    }
+}
+
+/// In tests each lock knows who had it last, so that they see which are passed between CPUs.
+#[cfg(test)]
+pub(crate) mod watch {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// How often a CPU took a lock that another had had before.
+    pub(crate) static FOREIGN: AtomicUsize = AtomicUsize::new(0);
+
+    /// Number of the CPU that had it last plus one.
+    #[derive(Debug, Default)]
+    pub(super) struct Last(AtomicUsize);
+
+    impl Last {
+        pub(super) const fn new() -> Last {
+            Last(AtomicUsize::new(0))
+        }
+
+        pub(super) fn note(&self) {
+            let me = crate::machine::cpu() + 1;
+            let last = self.0.swap(me, Ordering::Relaxed);
+            if last != 0 && last != me {
+                FOREIGN.fetch_add(1, Ordering::SeqCst);
+            }
+        }
     }
 }
 

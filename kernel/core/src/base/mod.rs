@@ -14,6 +14,8 @@ pub use bytes::{Bytes, Short};
 pub(crate) use bytes::{bytes_of, bytes_of_mut, copy};
 pub use counted::Ref;
 pub use list::List;
+#[cfg(test)]
+pub(crate) use lock::watch;
 pub use lock::{Held, Spin};
 pub use queue::{Link, Linked, Pile, Queue};
 pub use text::Text;

@@ -73,7 +73,9 @@ pub(super) fn pread(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 {
     let chan = me.proc.chan(fd);
     let to = buf(addr, len);
     let short = if at <= i64::MAX as u64 { chan.read_short(me, to, at) } else { None };
-    let n = short.unwrap_or_else(|| moved(me, offset(at).and_then(|at| chan.read(&|| thread::current().proc.scope(), to, at))));
+    let n = short.unwrap_or_else(|| {
+        moved(me, offset(at).and_then(|at| chan.read(&|| thread::current().proc.scope(), to, at)))
+    });
     Ref::let_go(chan);
     n
 }

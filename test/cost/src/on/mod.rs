@@ -3,6 +3,7 @@
 
 mod give;
 mod meter;
+mod pair;
 mod scale;
 mod server;
 mod share;
@@ -34,6 +35,7 @@ pub(crate) fn main() -> Result<()> {
             return Ok(());
         }
         Some(b"scale") => return scale::main(),
+        Some(b"cpus") => return pair::main(),
         _ => {}
     }
     let meter = Meter::from_args()?;

@@ -58,8 +58,17 @@ fn log(text: &str) {
 /// The kernel's counters that a test must leave as it found them.
 fn counters() -> Result<BTreeMap<String, u64>> {
     let text = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
-    let falls =
-        ["switches", "readied", "busy", "evicted-text", "evicted-clean", "shared", "given", "laundered"];
+    let falls = [
+        "switches",
+        "readied",
+        "busy",
+        "contended",
+        "evicted-text",
+        "evicted-clean",
+        "shared",
+        "given",
+        "laundered",
+    ];
     Ok(text
         .lines()
         .filter_map(|l| l.split_once(' '))

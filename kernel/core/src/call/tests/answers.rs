@@ -1,6 +1,7 @@
 //! Calls that end by their answer: what they cost, what they carry, and what no answer can do.
 
 use super::*;
+use crate::base::watch::FOREIGN;
 
 #[test]
 fn a_thousand_calls_ask_neither_scheduler_nor_allocator() {
@@ -24,6 +25,44 @@ fn a_thousand_calls_ask_neither_scheduler_nor_allocator() {
     assert_eq!(before, after);
     assert!(time > 0 && s.proc.time() < time, "the caller pays: {time} against {}", s.proc.time());
     drop(p);
+}
+
+#[test]
+fn calls_on_two_cpus_take_no_lock_in_common() {
+    let _m = machine();
+    let s = serve(|r| answer(&r, 0));
+    let here = Arc::new([const { AtomicU32::new(0) }; 2]);
+    // Both come here before either goes on.
+    let meet = |here: &AtomicU32| {
+        here.fetch_add(1, Ordering::SeqCst);
+        while here.load(Ordering::SeqCst) % 2 != 0 {
+            std::thread::yield_now();
+        }
+    };
+    let (tell, told) = channel();
+    let both = [0, 1].map(|cpu| {
+        let (portal, here, tell) = (s.portal().clone(), here.clone(), tell.clone());
+        process(cpu, move || {
+            let session = kernel(|| Session::with(&portal)).unwrap();
+            let read = || session::read(&session, current(), 1, UserBuf { addr: STACK, len: 0 }, 0);
+            for _ in 0..3 {
+                call_on(&session, op::TREAD).unwrap();
+            }
+            meet(&here[0]);
+            let before = FOREIGN.load(Ordering::SeqCst);
+            for _ in 0..100 {
+                session::call(&session, &mut message(op::TREAD, Data::None, 0)).unwrap();
+                assert_eq!(read(), Some(0), "not by the short way");
+            }
+            let after = FOREIGN.load(Ordering::SeqCst);
+            meet(&here[1]);
+            tell.send((before, after)).unwrap();
+            kernel(|| drop((session, portal)));
+        })
+    });
+    let all = [outcome(&told), outcome(&told)];
+    assert!(all.iter().all(|&(before, after)| before == after), "locks went from CPU to CPU: {all:?}");
+    drop(both);
 }
 
 #[test]
