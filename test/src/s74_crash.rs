@@ -36,6 +36,13 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ensure(ran.out.contains("status: panic\n"), || ran.out.clone())?;
     let said = |words: &str| ran.log.lines().any(|l| l.starts_with("init: misfit: ") && l.contains(words));
     ensure(said("sys: trap: fault read pc=0x") && said(" in misfit::on::deeper"), || ran.log.clone())?;
+    // The server itself tells the way to it, in the call.
+    let mut lines = ran.log.lines();
+    for wanted in
+        ["misfit: sys: trap: fault read pc=0x", " misfit::on::deeper", " misfit::on::crash", "served::enter"]
+    {
+        ensure(lines.any(|l| l.contains(wanted)), || format!("no line with {wanted}:\n{}", ran.log))?;
+    }
     ensure(ran.end == End::Code(1), || format!("{:?}", ran.end))?;
     let names = debugger(ctx)?;
     ensure(names.contains("rc::start::") && names.contains("kernel_core::entry::"), || names)?;
@@ -52,6 +59,10 @@ fn debugger(ctx: &Ctx) -> Result<String, Failure> {
     let mut gdb = Command::new("gdb");
     gdb.args(["-batch", "-nx", "-x"]).arg(file);
     gdb.args(["-ex", "program rc", "-ex", "info functions -q rc::start::"]);
-    gdb.args(["-ex", "info functions -q kernel_core::entry::"]);
+    // Of an address, since a debugger lists by name only what the compiler described.
+    let table = String::from_utf8_lossy(&image::symbols::table(&image::read(&image::kernel())?)).into_owned();
+    let entry = table.lines().find(|l| l.contains(" kernel_core::entry::")).ok_or("no such names")?;
+    let address = entry.split(' ').next().unwrap_or("");
+    gdb.args(["-ex", &format!("info symbol 0x{address}")]);
     ctx.run(&mut gdb)
 }

@@ -160,6 +160,7 @@ fn do_after(me: &Thread, frame: &mut Frame, after: After) {
             machine::set_result(frame, value);
         }
         After::Noted(how) => proc::noted(me, frame, how),
+        After::Crash => proc::deliver_crash(me, frame),
         After::Start(pc, sp, count, array) => machine::call_handler(frame, pc, sp, [count, array, 0]),
     }
 }
@@ -190,10 +191,12 @@ pub fn fault(addr: u64, kind: Fault, pc: u64) {
     words.add(hexadecimal(pc, &mut [0; 16]));
     words.add(b" addr=0x");
     words.add(hexadecimal(addr, &mut [0; 16]));
-    // A handler's fault is its server's end; so is one in a program that takes no notes, or can't.
-    let handled =
-        me.act.is_none() && proc::takes_notes(&me.proc) && proc::post(&me.proc, words.get()).is_ok();
-    if !handled {
+    // A handler's fault is its server's end, which it may tell of; so is one in a program that takes no notes, or can't.
+    let takes = proc::takes_notes(&me.proc);
+    if takes && me.act.is_some() {
+        me.set_error(words.get());
+        me.do_after(After::Crash);
+    } else if !takes || proc::post(&me.proc, words.get()).is_err() {
         log_end(me, words.get());
         proc::kill(&me.proc, words.get());
     }

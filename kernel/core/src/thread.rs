@@ -64,6 +64,8 @@ pub enum After {
     Noted(u64),
     /// exec: pc, stack pointer and two arguments.
     Start(u64, u64, u64, u64),
+    /// A fault in a handler, which the server's own routine for notes is to tell of; the words are the error string.
+    Crash,
 }
 
 /// Priorities, from idle to urgent.
@@ -302,8 +304,8 @@ impl Thread {
         counters::THREADS.up();
         let thread = Ref::new(Thread {
             proc,
-            // A handler does not take its server's notes: only its end concerns it.
-            out: if act.is_some() { KILL } else { OUT },
+            // A handler does not take its server's notes: only its end concerns it, and its own crash.
+            out: if act.is_some() { KILL | AFTER } else { OUT },
             act,
             root: AtomicU64::new(root.0.0),
             stack,

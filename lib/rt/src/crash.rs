@@ -13,6 +13,8 @@ use core::arch::asm;
 
 /// Most functions of a report.
 const FRAMES: usize = 16;
+/// The cause of a fault on memory that the machine does not have.
+const NO_MEMORY: &str = abi::error::Error::NoMemory.text();
 /// Longest name that is shown; the archive's are cut to it.
 const NAME: usize = 80;
 
@@ -39,8 +41,13 @@ pub unsafe extern "C" fn default(frame: *mut Frame, text: *const u8, len: usize)
 
 /// Ends the program with a note as its status, after a report if the note tells of a crash.
 pub fn end(frame: &Frame, text: &[u8]) -> ! {
-    if text.starts_with(TRAP.as_bytes()) {
+    if let Some(why) = text.strip_prefix(TRAP.as_bytes()) {
         let mut line = Line::new();
+        if why.starts_with(NO_MEMORY.as_bytes()) {
+            // No fault of the program's, and where it was tells nothing.
+            line.put(crate::start::name()).put(b": ").put(NO_MEMORY.as_bytes()).send();
+            sys::exits(NO_MEMORY.as_bytes());
+        }
         line.put(crate::start::name()).put(b": ").put(text).send();
         backtrace(frame.pc, frame.general[6], frame.sp);
     }

@@ -23,7 +23,7 @@ pub(crate) use fork::test_proc;
 pub use fork::{Groups, fork, spawn};
 pub use meet::{Rendezvous, exchange, rendezvous, semacquire, semrelease};
 pub(crate) use names::init;
-pub use note::{NoteGroup, deliver_notes, noted, notify, post, post_group, takes_notes};
+pub use note::{NoteGroup, deliver_crash, deliver_notes, noted, notify, post, post_group, takes_notes};
 pub use table::{each, find, next};
 
 use crate::base::{Bytes, Link, Linked, List, Queue, Ref, Spin};

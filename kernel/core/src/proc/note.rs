@@ -124,6 +124,16 @@ pub fn deliver_notes(me: &Thread, frame: &mut Frame) {
     }
 }
 
+/// A fault in a server's handler: its routine for notes goes on there, on the handler's stack, to tell of it. It does not
+/// come back.
+pub fn deliver_crash(me: &Thread, frame: &mut Frame) {
+    let words = me.error.lock().clone();
+    let handler = me.proc.notes.lock().handler;
+    if handler == 0 || call_handler(me, frame, handler, words.get()).is_none() {
+        super::kill(&me.proc, words.get());
+    }
+}
+
 /// Below the red zone: the note's words, then the registers, then the handler's stack. None if there is no stack.
 fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Option<()> {
     let words = (frame.sp.checked_sub(RED_ZONE)?.checked_sub(note.len() as u64)?) & !15;

@@ -52,7 +52,8 @@ pub(super) fn rfork(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let flags = u32::try_from(flags).map_err(|_| Error::BadArg)?;
     let both = |x: u32, y: u32| flags & x != 0 && flags & y != 0;
     let twice = both(RFNAMEG, RFCNAMEG) || both(RFENVG, RFCENVG) || both(RFFDG, RFCFDG);
-    let stack = sp != 0 && (flags & RFMEM == 0 || sp >= USER_END);
+    // A handler's thread is its caller's, and divides nothing.
+    let stack = me.act.is_some() || sp != 0 && (flags & RFMEM == 0 || sp >= USER_END);
     if flags & !FLAGS != 0 || twice || stack || (flags & RFMEM != 0 && sp == 0) {
         return Err(Error::BadArg.into());
     }
