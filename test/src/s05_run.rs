@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use xtask::machine::{End, Options};
+use xtask::machine::{self, End, Options, Streams};
 use xtask::run::script_in_machine;
 
 /// What a run gave.
@@ -77,7 +77,110 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     expect(run_with(&program, &["--cpus", "9", "-c", "echo"], b""), 2, b"", "1 to 8")?;
     expect(panicked(&program), 122, b"begun\n", "kernel panic: trap")?;
     expect(unbooted(), 120, b"", "no first process")?;
-    Ok(format!("{runs} runs"))
+    expect(script("echo begun; kill 1; sleep 100", b""), 120, b"begun\n", "no first process: killed")?;
+    // Somewhere between none and enough: whatever it is that memory is wanting for, the machine ends and says so.
+    for memory in ["5", "6"] {
+        let options = ["--memory", memory, "--timeout", "60", "-c", "echo"];
+        expect(run_with(&program, &options, b"").map(fewer), 0, b"", "")?;
+    }
+    expect(run_with(&program, &["--memory", "16", "-c", WANTING], b""), 0, WANTED, "out of memory")?;
+    let cuts = cut(ctx)?;
+    let idle = idle(&program)?;
+    Ok(format!("{runs} runs, {cuts} archives cut off, idle {idle:.1} % of a core"))
+}
+
+/// Bad input that ends in words: memory, room and readers that are wanting.
+const WANTING: &str = "sort /dev/zero || echo no room to sort
+ramfs -q 65536 -s small /n; cat /dev/zero >[2=1] >/n/f | head -1; rm /n/f; echo room again >/n/f; cat /n/f
+seq 1000000 | head -1; cat /dev/zero | head -c 1 | wc -c
+cat /nosuch >[2=1]; ls -? >[2=1] | head -1; true
+";
+const WANTED: &[u8] = b"no room to sort
+cat: /dev/zero: file system is full
+room again
+1
+1
+cat: /nosuch: file does not exist
+ls: no option -? here; ls -h lists those there are
+";
+
+/// An archive that is cut anywhere boots, or the machine says in words what is missing: how many it were.
+fn cut(ctx: &Ctx) -> Result<usize, Failure> {
+    const CUTS: usize = 12;
+    let mut archive = xtask::image::ordinary()?;
+    archive.file("script", 0o644, b"echo here\n".to_vec());
+    let (whole, kernel) = (archive.bytes(), xtask::image::build_kernel()?);
+    let file = ctx.scratch().join("cut");
+    for i in 0..CUTS {
+        let end = whole.len() * i / CUTS;
+        std::fs::write(&file, &whole[..end])?;
+        let options = Options {
+            words: vec!["script".into()],
+            timeout: Some(Duration::from_secs(60)),
+            ..Options::default()
+        };
+        let streams = Streams {
+            input: Box::new(|| Some(Vec::new())),
+            output: Box::new(std::io::stdout()),
+            errors: Box::new(std::io::stdout()),
+            script: true,
+            ready: Box::new(|_, _| ()),
+        };
+        let ended = machine::run(&options, &kernel, &file, streams)?;
+        println!("cut at {end}: {:?}\n{}", ended.end, ended.log);
+        let words = ["kernel: no first process: file does not exist", "init: the boot archive is cut off"];
+        let said = words.iter().any(|w| ended.log.contains(w));
+        // The script comes last, so that no cut archive has it.
+        ensure(said && matches!(ended.end, End::NotBooted | End::Code(1)), || {
+            format!("cut at {end} of {}: {:?}\n{}", whole.len(), ended.end, ended.tail())
+        })?;
+    }
+    Ok(CUTS)
+}
+
+/// What a machine that waits takes of a core of the host's, in per cent: its processors halt.
+fn idle(program: &Path) -> Result<f64, Failure> {
+    let mut child = Command::new(program)
+        .args(["run", "-c", "echo waits; sleep 100"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut line = [0; 6];
+    let spoke = child.stdout.as_mut().map(|out| out.read_exact(&mut line));
+    std::thread::sleep(Duration::from_secs(1));
+    let emulator = emulator_of(child.id());
+    let measured = emulator.and_then(|pid| {
+        let (before, begun) = (jiffies(pid)?, Instant::now());
+        std::thread::sleep(Duration::from_secs(5));
+        // A hundredth of a second each.
+        Some((jiffies(pid)? - before) as f64 / begun.elapsed().as_secs_f64())
+    });
+    // xtask ends with it.
+    let _ = Command::new("kill").args(emulator.map(|pid| pid.to_string())).status();
+    let _ = child.wait();
+    ensure(matches!(spoke, Some(Ok(()))), || "the script did not begin".into())?;
+    let percent = measured.ok_or("no emulator to measure")?;
+    ensure(percent < 1.0, || format!("an idle machine takes {percent:.1} % of a core"))?;
+    Ok(percent)
+}
+
+/// The fields of a process's line in /proc that follow its name.
+fn stat_of(pid: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(") ")?.1.split(' ').map(String::from).collect())
+}
+
+fn emulator_of(parent: u32) -> Option<u32> {
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut all = all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    all.find(|pid| stat_of(*pid).is_some_and(|s| s.get(1) == Some(&parent.to_string())))
+}
+
+/// User and system time that a process has had, in hundredths of a second.
+fn jiffies(pid: u32) -> Option<u64> {
+    let fields = stat_of(pid)?;
+    let number = |i: usize| fields.get(i)?.parse::<u64>().ok();
+    Some(number(11)? + number(12)?)
 }
 
 /// A kernel whose processor is led astray by a debugger while a script sleeps.

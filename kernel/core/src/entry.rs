@@ -267,8 +267,7 @@ pub fn boot() -> ! {
                 Fail::Known(e) => e.text(),
                 _ => "server's error",
             };
-            ["kernel: no first process: ", words, "\n"].iter().for_each(|t| say(t.as_bytes()));
-            machine::power_off(NO_FIRST);
+            no_first(words.as_bytes());
         }
         READY.store(true, Ordering::Release);
     } else {
@@ -287,6 +286,12 @@ pub fn boot() -> ! {
 
 /// Exit code of a machine that has nothing to run.
 const NO_FIRST: u8 = 120;
+
+/// The first process can't be had, or has ended: so does the machine.
+pub(crate) fn no_first(why: &[u8]) -> ! {
+    [b"kernel: no first process: ", why, b"\n"].into_iter().for_each(say);
+    machine::power_off(NO_FIRST)
+}
 
 fn boot_first() -> Result<()> {
     proc::init()?;

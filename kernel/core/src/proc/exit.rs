@@ -3,6 +3,7 @@
 use super::{Proc, table};
 use crate::base::Ref;
 use crate::call;
+use crate::entry;
 use crate::machine;
 use crate::msg::Result;
 use crate::sched;
@@ -30,11 +31,17 @@ pub fn exit(me: &Thread, status: &[u8]) {
     kill(&me.proc, status);
 }
 
+/// The first process, without which there is no machine.
+const FIRST: u32 = 1;
+
 /// A process's own thread on its way out of the kernel with [`KILL`]: gives everything back and ends.
 #[inline(never)]
 pub fn die() -> ! {
     let me = current_ref();
     let proc = me.proc.clone();
+    if proc.pid == FIRST {
+        entry::no_first(proc.status.lock().get());
+    }
     proc.close_portals();
     super::alarm::set(&proc, u64::MAX);
     let groups = proc.groups.lock().take();

@@ -36,7 +36,7 @@ fn names() -> Result<()> {
 
 /// Starts the table's services in its order, each when the one before it stands, and the file by which they are steered.
 fn start_services() -> Result<()> {
-    let table = fs::read("/lib/services")?;
+    let table = fs::read("/lib/services").map_err(|e| Error::of("/lib/services", e))?;
     let table = String::from_utf8_lossy(&table).into_owned();
     let services = services::parse(&table)
         .map_err(|bad| Error::new(&format!("/lib/services: line {} is no service", bad.0)))?;
@@ -87,10 +87,14 @@ fn run(command: &[&str]) -> Result<String> {
         }
         let program = command.first().copied().unwrap_or("");
         let e = process::exec(program, command);
-        sys::exits(format!("{program}: {e}").as_bytes());
+        sys::exits(format!("{NOT_RUN}{program}: {e}").as_bytes());
     }
-    process::wait_for(pid).map(|e| e.status)
+    let status = process::wait_for(pid)?.status;
+    if status.starts_with(NOT_RUN) { Err(Error::new(&status)) } else { Ok(status) }
 }
+
+/// Begins the status of a program that could not be started.
+const NOT_RUN: &str = "can't run ";
 
 /// The exit status that the host sees: 0 for an empty status, a number from 1 to 119 as it is, 1 for any other.
 fn code(status: &str) -> u8 {
