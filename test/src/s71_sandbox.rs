@@ -102,11 +102,26 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
                 sandbox: /bin/nosuch: file does not exist";
     ensure(rest == want, || format!("after all:\n{rest}\nwanted\n{want}"))?;
     let audit = block("audit");
-    for tried in
-        ["cat /tmp/secret", "cat /#root/cmdline", "cat /#proc/1/status", "ls /srv", "ls /proc", "cat /fd/5"]
-    {
+    for tried in [
+        "cat /tmp/secret",
+        "cat /#root/cmdline",
+        "cat /#proc/1/status",
+        "ls /srv",
+        "ls /proc",
+        "cat /fd/5",
+        "rc write /tmp/in/f",
+        "rc write /tmp/in/new",
+        "rm write /tmp/in/f",
+        "mkdir write /tmp/in/e",
+        "chmod write /tmp/in/f",
+        "rc write /tmp/out/new",
+        "unmount mount /tmp/in",
+        "unmount mount / ",
+    ] {
         ensure(audit.contains(tried), || format!("not on record: {tried}\n{audit}"))?;
     }
-    ensure(!audit.contains("/tmp/in"), || format!("what was given is on record:\n{audit}"))?;
+    ensure(!audit.replace("write /tmp/in", "").replace("mount /tmp/in", "").contains("/tmp/in"), || {
+        format!("what was given is on record:\n{audit}")
+    })?;
     Ok(format!("{} tries", TRIES.len()))
 }

@@ -89,10 +89,20 @@ impl Server for Skeleton {
         }
         let now = time::since_1970();
         let mut line = format!("{}.{:03} {}", now.as_secs(), now.subsec_millis(), self.callers());
-        line += &self.tree.path(*from);
-        for (i, name) in names.enumerate() {
-            line += if i == 0 { "" } else { "/" };
-            line += name;
+        let mut path = self.tree.path(*from);
+        for name in names {
+            path += name;
+            path += "/";
+        }
+        let path = path.trim_end_matches('/');
+        // So the kernel tells of what may not be changed, and where nothing may be mounted.
+        let tried = ["write", "mount"]
+            .into_iter()
+            .find_map(|what| Some((what, path.strip_prefix("/#")?.strip_prefix(what)?)));
+        match tried {
+            Some((what, "")) => drop(write!(line, "{what} /")),
+            Some((what, path)) => drop(write!(line, "{what} {path}")),
+            None => line += path,
         }
         line += "\n";
         // A log that can't be written hinders nobody.

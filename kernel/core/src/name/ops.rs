@@ -20,17 +20,30 @@ use abi::portal::NOFID;
 fn root_of(scope: &Scope, path: &Path) -> Result<Ref<Place>> {
     match path.tree() {
         None => tree::root(),
-        Some(name) => tree::attach(name, scope.trees).inspect_err(|_| tell_root(scope, path)),
+        Some(name) => tree::attach(name, scope.trees).inspect_err(|_| tell_root(scope, b"/", path)),
     }
 }
 
-/// The server of the namespace's root is asked for a kernel's tree that may not be named, in vain: so a sandbox hears of
-/// the try.
+/// The server of the namespace's root is asked for a kernel's tree that may not be named, or for `/#write` or `/#mount` and
+/// what may not be changed or mounted on, in vain: so a sandbox hears of the try.
 #[cold]
-fn tell_root(scope: &Scope, path: &Path) {
-    let _ = Bytes::joined(&[b"/", path.text()])
+fn tell_root(scope: &Scope, what: &[u8], path: &Path) {
+    let _ = Bytes::joined(&[what, path.text()])
         .and_then(|text| Path::of(&scope.dot.path, text))
         .and_then(|path| walk(scope, &tree::root()?, path.below(), Want::Covered));
+}
+
+/// Tells the root of a mount that is refused.
+#[cold]
+pub fn tell_mount(scope: &Scope, on: &[u8]) {
+    if let Ok(path) = Bytes::new(on).and_then(|on| Path::of(&scope.dot.path, on)) {
+        tell_root(scope, b"/#mount", &path);
+    }
+}
+
+/// May the file be changed by the way that it was found?
+fn may_change(scope: &Scope, file: &File, path: &Path) -> Result<()> {
+    file.may_change().inspect_err(|_| tell_root(scope, b"/#write", path))
 }
 
 /// The place that a path names.
@@ -44,17 +57,17 @@ pub fn find(scope: &Scope, text: Bytes, want: Want) -> Result<Place> {
 /// Opens a file.
 pub fn open(scope: &Scope, text: Bytes, mode: u8) -> Result<Ref<Chan>> {
     check_mode(mode)?;
-    open_place(find(scope, text, Want::Seen)?, mode)
+    open_place(scope, find(scope, text, Want::Seen)?, mode)
 }
 
 /// Opens what was found. A tree may give another open file instead: `#srv` the one that was posted, `#dup` a port's.
-fn open_place(place: Place, mode: u8) -> Result<Ref<Chan>> {
+fn open_place(scope: &Scope, place: Place, mode: u8) -> Result<Ref<Chan>> {
     let Place { mut file, path, union } = place;
     if file.qid.is_dir() && mode & (3 | OTRUNC) != abi::file::OREAD && mode & 3 != abi::file::OEXEC {
         return Err(Error::IsDir.into());
     }
     if matches!(mode & 3, OWRITE | ORDWR) || mode & (OTRUNC | ORCLOSE) != 0 {
-        file.may_change()?;
+        may_change(scope, &file, &path)?;
     }
     if let Some(chan) = tree::instead(&file, mode)? {
         return Ok(chan);
@@ -84,7 +97,7 @@ pub fn create(scope: &Scope, text: Bytes, mode: u32, perm: u32) -> Result<Ref<Ch
     loop {
         if mode & OEXCL == 0 {
             match walk(scope, &root, path.below(), Want::Seen) {
-                Ok((file, union)) => return open_place(Place { file, path, union }, byte | OTRUNC),
+                Ok((file, union)) => return open_place(scope, Place { file, path, union }, byte | OTRUNC),
                 // A server may say in words of its own that there is none; if it meant something else, the creation
                 // fails too.
                 Err(Fail::Known(Error::NotExist) | Fail::Words) => {}
@@ -111,6 +124,7 @@ fn make(scope: &Scope, root: &Ref<Place>, path: &Path, mode: u8, perm: u32) -> R
         }
         _ => dir,
     };
+    may_change(scope, &file, path)?;
     let iounit = file.create(name, perm, mode & !abi::file::OCEXEC)?;
     Ok((file, iounit))
 }
@@ -149,6 +163,7 @@ pub fn wstat(scope: &Scope, text: Bytes, record: &[u8]) -> Result<()> {
     if renames && place.union.is_some() {
         return Err(Error::MountPoint.into());
     }
+    may_change(scope, &place.file, &place.path)?;
     // As in `Chan::wstat`.
     let user = if segment::cacheable(&place.file) { segment::find(&place.file) } else { None };
     let flushed = user.as_ref().map_or(Ok(()), |u| pager::flush(u.segment()));
@@ -164,6 +179,7 @@ pub fn remove(scope: &Scope, text: Bytes) -> Result<()> {
     if scope.ns.find(&place.file.session, place.file.qid).is_some() {
         return Err(Error::MountPoint.into());
     }
+    may_change(scope, &place.file, &place.path)?;
     place.file.remove()
 }
 

@@ -276,6 +276,11 @@ fn string(addr: u64) -> Result<Bytes> {
     path(number(a), number(l))
 }
 
+/// May the caller mount?
+fn may_mount(me: &Thread, scope: &Scope, on: &[u8]) -> Result<()> {
+    me.proc.may_mount().inspect_err(|_| ops::tell_mount(scope, on))
+}
+
 /// Mounts.
 pub(super) fn mount(me: &Thread, [fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> {
     let flags = flags_of(flags)?;
@@ -283,16 +288,17 @@ pub(super) fn mount(me: &Thread, [fd, afd, old, old_len, flags, aname]: Args) ->
     let auth = (afd != u64::MAX && afd != u64::from(u32::MAX)).then(|| chan(me, afd));
     let (old, aname) = (path(old, old_len)?, string(aname)?);
     let proc = &me.proc;
-    proc.may_mount()?;
+    let scope = proc.scope();
+    may_mount(me, &scope, &old)?;
     let user = proc.user(Bytes::new)?;
-    ops::mount(&me.proc.scope(), &server, auth.as_deref(), &user, old, flags, &aname).map(|()| 0)
+    ops::mount(&scope, &server, auth.as_deref(), &user, old, flags, &aname).map(|()| 0)
 }
 
 /// Unmounts.
 pub(super) fn unmount(me: &Thread, scope: &Scope, new: Bytes, [_, _, old, old_len, ..]: Args) -> Result<u64> {
     let old = path(old, old_len)?;
     // What a mount covers may be more than the process is to see.
-    me.proc.may_mount()?;
+    may_mount(me, scope, &old)?;
     ops::unmount(scope, new, old).map(|()| 0)
 }
 
