@@ -18,6 +18,6 @@ mod start;
 pub mod sys;
 
 #[cfg(portolan)]
-pub use lock::{Mutex, MutexGuard, RawLock};
+pub use lock::{Mutex, MutexGuard, RawLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(portolan)]
 pub use start::{args, exit};

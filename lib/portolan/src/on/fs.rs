@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result, check};
 use super::file::File;
+use crate::alloc::string::String;
 use crate::alloc::vec::Vec;
 use crate::sys;
 use abi::error::Error as Known;
@@ -78,6 +79,27 @@ pub fn current_dir() -> Result<Vec<u8>> {
 /// The whole of a file.
 pub fn read(path: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     File::open(path, OREAD)?.read_all()
+}
+
+/// The whole of a file that is text.
+pub fn read_to_string(path: impl AsRef<[u8]>) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| Error::new("not UTF-8 text"))
+}
+
+/// Gives a file another name in its directory, which replaces a file that has it. 9P has no renaming over a file, so
+/// where the server knows none for a moment the name is nobody's.
+pub fn rename(path: impl AsRef<[u8]>, name: &str) -> Result<()> {
+    let path = path.as_ref();
+    let change = Stat { name, ..Stat::NOCHANGE };
+    let dir = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+    let to = [&path[..dir], name.as_bytes()].concat();
+    match wstat(path, &change) {
+        Err(_) if exists(&to) => {
+            remove(&to)?;
+            wstat(path, &change)
+        }
+        r => r,
+    }
 }
 
 /// Makes a file that holds just this.

@@ -12,6 +12,7 @@ pub mod portal;
 pub mod process;
 pub mod segment;
 pub mod served;
+pub mod sync;
 pub mod thread;
 pub mod time;
 

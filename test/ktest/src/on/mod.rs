@@ -14,6 +14,7 @@ mod mail;
 mod proc;
 mod segment;
 mod share;
+mod sync;
 mod tree;
 
 use portolan::abi::error::Error as Known;
@@ -183,6 +184,7 @@ fn all() -> Result<bool> {
         give::TESTS,
         segment::TESTS,
         share::TESTS,
+        sync::TESTS,
     ];
     lists.into_iter().flatten().for_each(|(name, test)| run(name, test));
     for (name, test) in left::TESTS {

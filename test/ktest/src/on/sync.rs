@@ -1,0 +1,97 @@
+//! What threads share: channels hand over each value once and in order, and a lock lets many read or one write.
+
+use super::check;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use core::time::Duration;
+use portolan::alloc::sync::Arc;
+use portolan::alloc::vec::Vec;
+use portolan::sync::{Disconnected, RecvError, RwLock, SendError, channel, sync_channel};
+use portolan::{Error, Result, thread, time};
+
+pub(super) const TESTS: &[super::Test] = &[
+    ("t85_channels", channels),
+    ("t85_channel_ends", channel_ends),
+    ("t85_readers_and_writers", readers_and_writers),
+];
+
+const EACH: u32 = 200;
+const SENDERS: u32 = 3;
+
+fn joined<T>(threads: Vec<thread::JoinHandle<T>>) -> Result<()> {
+    threads.into_iter().try_for_each(|t| t.join().map(drop))
+}
+
+/// Several send, one receives: every value once, each sender's in order, then the end. With and without a bound.
+fn channels() -> Result<()> {
+    for bounded in [false, true] {
+        let (to, from) = if bounded { sync_channel(2) } else { channel() };
+        let mut threads = Vec::new();
+        for sender in 0..SENDERS {
+            let to = to.clone();
+            threads.push(thread::spawn(move || (0..EACH).all(|i| to.send((sender, i)).is_ok()))?);
+        }
+        drop(to);
+        let mut next = [0; SENDERS as usize];
+        for (sender, i) in from.iter() {
+            check!(next[sender as usize] == i, "{i} of sender {sender} instead of {next:?}");
+            next[sender as usize] = i + 1;
+        }
+        check!(next == [EACH; SENDERS as usize], "received {next:?}");
+        check!(from.recv() == Err(Disconnected), "a value after the last");
+        joined(threads)?;
+    }
+    Ok(())
+}
+
+/// What is not there is told at once or in time, and who waits for room learns that the receiver is gone.
+fn channel_ends() -> Result<()> {
+    let (to, from) = sync_channel(1);
+    check!(from.try_recv() == Err(RecvError::Empty), "a value out of nothing");
+    check!(from.recv_timeout(Duration::from_millis(5)) == Err(RecvError::Empty), "a value out of nothing");
+    to.send(1).map_err(|_| Error::new("not sent"))?;
+    let waits = thread::spawn(move || [to.send(2), to.send(3)])?;
+    check!(from.recv() == Ok(1), "not the first");
+    time::sleep(Duration::from_millis(20))?;
+    drop(from);
+    let sent = waits.join()?;
+    check!(sent == [Ok(()), Err(SendError(3))], "{sent:?}");
+    Ok(())
+}
+
+/// Writers are alone, readers are not, and neither is left out.
+fn readers_and_writers() -> Result<()> {
+    let lock = Arc::new((RwLock::new(0u32), AtomicI32::new(0), AtomicU32::new(0)));
+    let mut threads = Vec::new();
+    for n in 0..4 {
+        let lock = lock.clone();
+        threads.push(thread::spawn(move || {
+            let (lock, inside, wrong) = &*lock;
+            for _ in 0..EACH {
+                if n == 0 {
+                    let mut value = lock.write();
+                    *value += 1;
+                    if inside.fetch_sub(1000, SeqCst) != 0 {
+                        wrong.fetch_add(1, SeqCst);
+                    }
+                    let _ = time::sleep(Duration::from_nanos(1));
+                    inside.fetch_add(1000, SeqCst);
+                } else {
+                    let value = lock.read();
+                    if inside.fetch_add(1, SeqCst) < 0 || *value > EACH {
+                        wrong.fetch_add(1, SeqCst);
+                    }
+                    let _ = time::sleep(Duration::from_nanos(1));
+                    inside.fetch_sub(1, SeqCst);
+                }
+            }
+        })?);
+    }
+    joined(threads)?;
+    check!(lock.2.load(SeqCst) == 0, "{} times not alone", lock.2.load(SeqCst));
+    check!(*lock.0.read() == EACH, "{} writes", *lock.0.read());
+    let held = lock.0.read();
+    check!(lock.0.try_read().is_some() && lock.0.try_write().is_none(), "a reader keeps a reader out");
+    drop(held);
+    check!(lock.0.try_write().is_some(), "nobody keeps a writer out");
+    Ok(())
+}
