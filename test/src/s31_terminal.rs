@@ -71,6 +71,24 @@ fn typing(mut t: Terminal) -> Result<(), Failure> {
     t.send("cat /dev/zero\r")?;
     t.until(&"\0".repeat(5000))?;
     t.interrupt()?;
+    for command in READERS {
+        t.send(&format!("{command}\r"))?;
+        t.until("\r\n")?;
+        // What is typed ahead of an interrupt is forgotten with the line that it ends, so each is let come to its end.
+        std::thread::sleep(Duration::from_millis(300));
+        t.interrupt()?;
+        std::thread::sleep(Duration::from_millis(300));
+        t.at = t.shown.lock().map_or(t.at, |shown| shown.len());
+    }
+    // A terminal of one column, for the shell's own editing.
+    t.send("\x1b[24;1R")?;
+    t.send("echo narrow\x1b[D\x1b[D\x1b[Hx\x7f\r")?;
+    t.until("\r\nnarrow\r\n")?;
+    t.prompt()?;
+    t.send("seq 3 | more\r")?;
+    t.until("\r\n3\r\n")?;
+    t.prompt()?;
+    t.send("\x1b[24;80R")?;
     t.send("echo )\r")?;
     let fault = t.prompt()?;
     ensure(fault.contains("syntax error"), || format!("the error's words are {fault:?}"))?;
@@ -79,6 +97,27 @@ fn typing(mut t: Terminal) -> Result<(), Failure> {
     t.prompt()?;
     leave(t, "\x04")
 }
+
+/// Commands that read the terminal or take for ever, to be interrupted.
+const READERS: &[&str] = &[
+    "cat",
+    "wc",
+    "sort",
+    "uniq",
+    "grep x",
+    "head",
+    "tail",
+    "tee /tmp/t",
+    "cmp - /dev/zero",
+    "sum",
+    "xd",
+    "time cat",
+    "trace cat",
+    "sandbox cat",
+    "sum /dev/zero",
+    "{while() sleep 0.1}",
+    "seq 1000000000 >/dev/null",
+];
 
 /// The editor and the pager, on a terminal that does not tell its size: 24 rows of 80.
 fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
@@ -91,6 +130,30 @@ fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
     t.send("x\x11")?;
     t.until("not saved")?;
     t.send("\x1a\x11\x11")?;
+    t.prompt()?;
+    // Where there is no room for what is new, what was stays.
+    t.send("ramfs -q 65536 -s small /n; seq 4000 >/n/g; edit /n/g\r")?;
+    t.until(" of 400")?;
+    t.send("new \x13")?;
+    t.until("NOT saved")?;
+    t.send("\x11\x11")?;
+    t.prompt()?;
+    t.send("ls /n; sum /n/g; seq 4000 | sum\r")?;
+    let sums = t.until("\r\n% ")?;
+    let sums: Vec<&str> =
+        sums.lines().filter_map(|l| l.split(' ').next()?.parse::<u32>().ok().and(Some(l))).collect();
+    ensure(sums.len() == 2 && sums[0].split(' ').next() == sums[1].split(' ').next(), || {
+        format!("{sums:?}")
+    })?;
+    t.send("echo ol^d >/tmp/g; chmod 640 /tmp/g; edit /tmp/g\r")?;
+    t.until("1:1 of")?;
+    t.send("new \x13")?;
+    t.until("saved: 8 bytes")?;
+    t.send("\x11")?;
+    t.prompt()?;
+    t.send("ls -l /tmp | grep g; ls /tmp/g*; cat /tmp/g\r")?;
+    let listed = t.until("\r\n/tmp/g\r\nnew old\r\n")?;
+    ensure(listed.contains("\n-rw-r----- "), || format!("the mode has changed: {listed:?}"))?;
     t.prompt()?;
     t.send("cat /tmp/f; seq 100 | more\r")?;
     t.until("\r\nhello\r\nworld\r\n")?;

@@ -177,15 +177,7 @@ fn rename(from: &[u8], to: &[u8]) -> Result<()> {
     }
     if parent(from) == parent(to) {
         let name = core::str::from_utf8(base(to)).map_err(|_| Known::BadName)?;
-        let change = Stat { name, ..Stat::NOCHANGE };
-        return match fs::wstat(from, &change) {
-            Err(_) if fs::exists(to) => {
-                // 9P has no renaming over a file that is there: for a moment the name is nobody's.
-                fs::remove(to).map_err(|e| Error::of(Text(to), e))?;
-                fs::wstat(from, &change)
-            }
-            r => r,
-        };
+        return fs::rename(from, name);
     }
     let how = How { deep: true, force: true, keep: true, tell: false };
     copy(from, to, how, 0)?;

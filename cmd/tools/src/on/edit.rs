@@ -4,12 +4,13 @@
 
 use super::given::Given;
 use super::terminal::{Terminal, cells, end_column};
-use super::{Text as Shown, text};
+use super::{Text as Shown, base, join, parent, text};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OREAD};
+use portolan::abi::file::{DMDIR, OREAD, OTRUNC, OWRITE};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
+use portolan::fs::Stat;
 use portolan::{Error, File, Result, fs};
 use term::Key;
 use tools::edit::Text;
@@ -72,6 +73,26 @@ fn read(path: &[u8]) -> Result<(Vec<u8>, String)> {
         return Err(Error::new("is too large to edit (4 MiB at most)"));
     }
     Ok((File::open(path, OREAD)?.read_all()?, String::from(KEYS)))
+}
+
+/// Puts the bytes in the file's place once they are all there: a full disk or a machine that stops leaves what was.
+fn store(path: &[u8], bytes: &[u8]) -> Result<()> {
+    let name = core::str::from_utf8(base(path)).map_err(|_| Known::BadName)?;
+    let new = join(parent(path), format!("{name}.new").as_bytes());
+    let Ok(old) = fs::stat(path) else { return fs::write(path, bytes) };
+    let mode = old.stat().mode;
+    let Ok(f) = File::create(&new, u32::from(OWRITE | OTRUNC), mode & 0o777) else {
+        // A device, or a file that is given without its directory.
+        return fs::write(path, bytes);
+    };
+    // The change of mode tells too whether the server has all.
+    let done = f.write_all(bytes).and_then(|()| fs::wstat(&new, &Stat { mode, ..Stat::NOCHANGE }));
+    drop(f);
+    if let Err(e) = done {
+        let _ = fs::remove(&new);
+        return Err(e);
+    }
+    fs::rename(&new, name).map_err(|e| Error::of(format!("it is in {}", Shown(&new)), e))
 }
 
 impl Edit {
@@ -162,7 +183,7 @@ impl Edit {
 
     fn save(&mut self) {
         let bytes = self.text.bytes();
-        match fs::write(self.path, &bytes) {
+        match store(self.path, &bytes) {
             Ok(()) => {
                 self.text.changed = false;
                 self.message = format!("saved: {} bytes", bytes.len());

@@ -1,16 +1,20 @@
 //! trace: every 9P message that a command causes, by the kernel's `#trace`.
 //!
 //! The command runs in a note group of its own, which is what the kernel selects by; a second process reads the
-//! records meanwhile, so that a long run loses few. Lines go to the standard error, for the standard output is the command's.
+//! records meanwhile, so that a long run loses few. An interrupt is passed on to the command's group, and what it has caused
+//! until then is told. Lines go to the standard error, for the standard output is the command's.
 
 use super::{Given, Text, base};
+use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OCEXEC, OREAD, OWRITE, RFENVG, RFFDG, RFNOTEG};
+use portolan::abi::note::INTERRUPT;
 use portolan::abi::portal::op;
 use portolan::abi::trace::{LOST, Record, SIZE};
 use portolan::alloc::collections::BTreeMap;
 use portolan::alloc::format;
 use portolan::alloc::string::String;
-use portolan::{File, Result, eprint, eprintln, exit, process};
+use portolan::process::Ended;
+use portolan::{File, Result, eprint, eprintln, exit, fs, note, process};
 
 pub(super) fn trace(g: &mut Given) -> Result<()> {
     let Some(&command) = g.rest.first() else { return Err(g.wrong()) };
@@ -20,6 +24,7 @@ pub(super) fn trace(g: &mut Given) -> Result<()> {
         run(&ctl, command, &g.rest);
     }
     let reader = process::fork(RFFDG)?;
+    note::handle(|_| note::Then::Continue)?;
     if reader == 0 {
         let counting = g.has(b'c');
         drop(ctl);
@@ -28,10 +33,21 @@ pub(super) fn trace(g: &mut Given) -> Result<()> {
         }
         exit("");
     }
-    let ended = process::wait_for(pid)?;
+    let group = format!("#proc/{pid}/notepg");
+    let ended = wait(pid, || drop(fs::write(&group, INTERRUPT)))?;
     ctl.write_all(b"stop")?;
-    process::wait_for(reader)?;
+    wait(reader, || ())?;
     exit(&ended.status)
+}
+
+/// Waits for a child's end, whatever interrupts.
+fn wait(pid: u32, interrupted: impl Fn()) -> Result<Ended> {
+    loop {
+        match process::wait_for(pid) {
+            Err(e) if e.is(Known::Interrupted) => interrupted(),
+            r => return r,
+        }
+    }
 }
 
 /// The traced process: does not return.
@@ -53,7 +69,10 @@ fn each_batch(mut f: impl FnMut(&mut dyn Iterator<Item = Record<'_>>)) -> Result
     let data = File::open("#trace/data", OREAD)?;
     let mut buf = [0; BATCH * SIZE];
     loop {
-        let n = data.read(&mut buf)?;
+        let n = match data.read(&mut buf) {
+            Err(e) if e.is(Known::Interrupted) => continue,
+            r => r?,
+        };
         if n == 0 {
             return Ok(());
         }
