@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the machine is told to do with the two programs, which it finds on the host.
 const SCRIPT: &str = "/n/host/notes; mount /srv/notes /mnt; ls /mnt; cat /mnt/note
@@ -15,6 +15,9 @@ trace cat /mnt/note >[2]/tmp/t; grep -c notes /tmp/t >/dev/null && echo traced
 echo one >/tmp/l; echo two >>/tmp/l; cp /n/host/count /tmp; /tmp/count /tmp/l
 ";
 const WANT: &str = "note\nnothing yet\nkept\nnone\nkept\ntraced\n/tmp/l 2\n";
+
+/// Seconds after which what was begun runs, from nothing built.
+const MINUTE: u64 = 60;
 
 fn cargo(dir: &Path) -> Command {
     let mut cargo = xtask::cargo();
@@ -37,6 +40,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     let doc = std::fs::read_to_string(xtask::root().join("doc/write-a-server.md"))?;
     ensure(doc.contains(&begun), || "doc/write-a-server.md shows another server than `new` begins".into())?;
 
+    let begun = Instant::now();
     // On the host: the server answers a Tversion on its socket, the program counts lines.
     ctx.run(cargo(&at("notes")).args(["build", "--quiet"]))?;
     let socket = at("socket");
@@ -51,10 +55,12 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     let mut answer = vec![0; version.len()];
     stream.read_exact(&mut answer)?;
     ensure(answer[4] == 101 && answer.ends_with(b"9P2000"), || format!("{answer:?}"))?;
+    let on_host = begun.elapsed();
     let counted = ctx.run(cargo(&at("count")).args(["run", "--quiet", "--", "src/main.rs"]))?;
     ensure(counted.starts_with("src/main.rs "), || counted)?;
 
     // In the machine.
+    let begun = Instant::now();
     let programs = at("programs");
     std::fs::create_dir_all(&programs)?;
     for name in ["notes", "count"] {
@@ -67,5 +73,7 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     run.args(["run", "--timeout", "60", "--share"]).arg(&programs).args(["-c", SCRIPT]);
     let out = ctx.run(&mut run)?;
     ensure(out == WANT, || format!("the machine said\n{out}for\n{WANT}"))?;
-    Ok("a server and a program, on the host and in the machine".into())
+    let (on_host, inside) = (on_host.as_secs(), begun.elapsed().as_secs());
+    ensure(on_host.max(inside) < MINUTE, || format!("after {on_host} s on the host, {inside} s inside"))?;
+    Ok(format!("a server and a program, on the host ({on_host} s) and in the machine ({inside} s)"))
 }

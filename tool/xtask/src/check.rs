@@ -12,12 +12,13 @@ const LARGEST: u64 = 300_000;
 pub type Check = (&'static str, fn() -> Done<String>);
 
 /// The checks in the order in which they run.
-pub const CHECKS: [Check; 5] = [
+pub const CHECKS: [Check; 6] = [
     ("tree", tree),
     ("fmt", format),
     ("unit", unit_tests),
     ("clippy", clippy),
     ("clippy_kernel", clippy_kernel),
+    ("clippy_user", clippy_user),
 ];
 
 fn logged(name: &str, command: &mut Command) -> Done<String> {
@@ -58,6 +59,14 @@ fn clippy_kernel() -> Done<String> {
         ["clippy", "-p", "kernel", "--target", "x86_64-unknown-none", "--quiet", "--", "-D", "warnings"];
     bare_metal_target()?;
     logged("clippy_kernel", cargo().args(kernel)).map(|_| String::new())
+}
+
+/// What only programs of the machine compile: with `--cfg portolan` the rest of their sources is another.
+fn clippy_user() -> Done<String> {
+    let mut command = cargo();
+    command.args(["clippy", "--config", "lib/user.toml", "--profile", "user", "--quiet"]);
+    command.args(crate::image::programs()?.iter().flat_map(|name| ["-p", name]));
+    logged("clippy_user", command.args(["--", "-D", "warnings"])).map(|_| String::new())
 }
 
 fn format() -> Done<String> {

@@ -108,7 +108,7 @@ pub fn gdb_script() -> Done<PathBuf> {
 }
 
 /// The packages of user programs: each is a folder of its own name.
-fn programs() -> Done<Vec<String>> {
+pub(crate) fn programs() -> Done<Vec<String>> {
     let mut names = Vec::new();
     for above in ["srv", "cmd"] {
         let entries = std::fs::read_dir(root().join(above)).map_err(|e| format!("{above}: {e}"))?;

@@ -48,7 +48,7 @@ impl Server for Initfs {
     }
 
     fn qid(&self, node: &usize) -> Qid {
-        self.archive.get(*node).map_or(Qid::default(), |e| qid_of(e))
+        self.archive.get(*node).map_or(Qid::default(), qid_of)
     }
 
     fn walk(&self, _: &Ctx<'_>, from: &usize, name: &str) -> served::Result<usize> {
