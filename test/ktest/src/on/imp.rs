@@ -220,7 +220,7 @@ fn read(r: &Request) -> Answer {
         }
         "lendon" => lend_on(r),
         "lateexit" | "latefault" => {
-            let _ = sys::sleep(200_000_000);
+            let _ = sys::sleep(600_000_000);
             if which == "lateexit" {
                 sys::exits(b"as told")
             }
