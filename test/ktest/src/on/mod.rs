@@ -212,6 +212,10 @@ fn all() -> Result<bool> {
 pub(crate) fn main() -> Result<()> {
     // Run by one of its own tests: its words are the verdict.
     if let Some(words) = portolan::args().nth(1) {
+        if words == b"hold" {
+            // Until the test lets go; what it has touched by then is here.
+            let _ = sys::pread(0, &mut [0], -1);
+        }
         sys::exits(words);
     }
     let code = match all() {

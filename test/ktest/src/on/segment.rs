@@ -40,6 +40,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t67_server_dies_with_dirty_pages", dies_dirty),
     ("t64_segment_of_a_server_is_wired", of_a_server),
     ("t64_exec_pages_its_text", exec),
+    ("t64_exec_twice_has_one_text", twice),
 ];
 
 /// Runs a test with a filer at /mnt.
@@ -409,6 +410,44 @@ fn exec() -> Result<()> {
         run()?;
         let second = filer::seen("/mnt", "reads")? - before - first;
         check!(tortured() || second < first, "{first} reads, and {second} when it ran again");
+        Ok(())
+    })
+}
+
+/// The program of this test twice at once, from a server that copies: the second has no text of its own.
+fn twice() -> Result<()> {
+    with(|_| {
+        let [near, far] = sys::pipe().ok_or_else(Error::last)?;
+        let frames = || super::counters().map(|c| c["frames"]);
+        let run = || {
+            let before = frames()?;
+            let pid = child(|| {
+                let _ = sys::dup(far, 0);
+                Err(process::exec("/mnt/prog", &["ktest", "hold"]))
+            })?;
+            let runs =
+                || fs::read(format!("/proc/{pid}/status")).map(|s| s.windows(6).any(|w| w == b" Read:"));
+            for _ in 0..100 {
+                pause();
+                if runs().unwrap_or(false) {
+                    break;
+                }
+            }
+            Ok::<_, Error>((pid, frames()? - before))
+        };
+        let text = open("prog", OREAD)?;
+        let size = fs::fstat(&text)?.stat().length / PAGE as u64;
+        let (first, second) = (run()?, run()?);
+        // Its variables, stack and tables are its own.
+        check!(second.1 < size / 4, "a program of {size} pages took {}, and {} again", first.1, second.1);
+        let _ = sys::pwrite(near, b"xx", -1);
+        for _ in [first, second] {
+            let ended = process::wait()?;
+            check!(ended.status == "hold", "{ended:?}");
+        }
+        for fd in [near, far] {
+            let _ = sys::close(fd);
+        }
         Ok(())
     })
 }
