@@ -85,7 +85,13 @@ fn handler(sys: Sys) -> Handler {
         Sys::Portal => portal::portal,
         Sys::Wake => portal::wake,
         Sys::Exchange => process::exchange,
-        // `dispatch` has them.
-        Sys::Reply | Sys::Semacquire | Sys::Semrelease => |_, _| Err(Error::NoSys.into()),
+        Sys::Reply => elsewhere,
+        Sys::Semacquire => elsewhere,
+        Sys::Semrelease => elsewhere,
     }
+}
+
+/// For those that [`dispatch`] has dealt with.
+fn elsewhere(_: &Thread, _: [u64; 6]) -> Result<u64> {
+    Err(Error::NoSys.into())
 }
