@@ -1,5 +1,6 @@
 //! The library as it is on Portolan.
 
+mod borrow;
 mod error;
 mod file;
 mod print;

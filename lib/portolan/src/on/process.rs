@@ -64,8 +64,9 @@ pub fn wait() -> Result<Ended> {
 
 /// A program to be started, in the manner of std's: a path, arguments, descriptors, what is shared.
 ///
-/// All memory is taken before the process divides, for in a program with threads another may hold the heap's lock then,
-/// and the child's copy of it would never be let go.
+/// The child shares this process's memory until it has become the program, and this thread waits for that. Where it can't
+/// tell when, with `RFCFDG`, the child has a copy. So all memory is taken before: in a program with threads another may
+/// hold the heap's lock, and a copy of that would never be let go.
 #[derive(Clone, Debug)]
 pub struct Command {
     path: Vec<u8>,
@@ -141,25 +142,32 @@ impl Command {
         let (read, write) = (super::File::from_fd(read), super::File::from_fd(write));
         // Opened again through #dup with OCEXEC it closes when the program has started.
         let again = crate::alloc::format!("#dup/{}", write.fd());
-        let pid = fork(self.flags)?;
-        if pid == 0 {
-            if let Some(report) = sys::open(again.as_bytes(), OWRITE | OCEXEC) {
-                let _ = sys::close(write.fd());
-                if place(self.fds) {
-                    self.exec(&argv);
-                }
-                let mut buf = [0; limit::ERROR + 2];
-                let _ = sys::pwrite(report, last_error(&mut buf), -1);
-            }
-            exit_with_error()
-        }
-        drop(write);
-        let words = read.read_all()?;
+        let ends = [read.fd(), write.fd()];
+        let mut words = Vec::new();
+        let pid = super::borrow::until(self.flags, &|| self.begin(&argv, again.as_bytes(), ends), || {
+            drop(write);
+            words = heard(&read);
+        })?;
         if words.is_empty() {
             return Ok(Child { pid });
         }
         let _ = wait_for(pid);
         Err(Error::new(core::str::from_utf8(&words).unwrap_or("exec failed")))
+    }
+
+    /// In the child: becomes the program, or says why it could not, and ends.
+    fn begin(&self, argv: &[Str], again: &[u8], ends: [i32; 2]) -> ! {
+        if let Some(report) = sys::open(again, OWRITE | OCEXEC) {
+            for end in ends {
+                let _ = sys::close(end);
+            }
+            if self.fds == [0, 1, 2] || place(self.fds) {
+                self.exec(argv);
+            }
+            let mut buf = [0; limit::ERROR + 2];
+            let _ = sys::pwrite(report, last_error(&mut buf), -1);
+        }
+        exit_with_error()
     }
 
     /// Starts it and waits for its end.
@@ -198,6 +206,20 @@ impl Child {
 /// Ends a process, whatever it does.
 pub fn kill(pid: u32) -> Result<()> {
     super::File::open(crate::alloc::format!("#proc/{pid}/ctl"), OWRITE)?.write_all(b"kill")
+}
+
+/// What a child says until it has become its program or ended. It has this process's memory until then, so that only the
+/// end of the pipe is an end: an error is an interrupt.
+fn heard(from: &super::File) -> Vec<u8> {
+    let mut words = Vec::new();
+    let mut buf = [0; limit::ERROR];
+    loop {
+        match from.read(&mut buf) {
+            Ok(0) => return words,
+            Ok(n) => words.extend_from_slice(&buf[..n]),
+            Err(_) => {}
+        }
+    }
 }
 
 fn str_of(a: &[u8]) -> Str {
