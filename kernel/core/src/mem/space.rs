@@ -674,10 +674,9 @@ impl Space {
         loop {
             let next = {
                 let state = self.state.lock();
-                let found = state
-                    .list
-                    .iter()
-                    .find(|a| a.end > at && a.start < end && a.rights == Rights::Write && a.file.is_some());
+                let first = state.list.partition_point(|a| a.end <= at);
+                let mut rest = state.list.iter().skip(first).take_while(|a| a.start < end);
+                let found = rest.find(|a| a.rights == Rights::Write && a.file.is_some());
                 found.and_then(|a| Some((a.end, a.file.as_ref()?.0.again())))
             };
             let Some((next, user)) = next else { return Ok(()) };
