@@ -22,8 +22,11 @@ struct Slot {
     close_on_exec: bool,
 }
 
+/// Free slots at a table's end that a close gives back.
+const AT_ONCE: usize = 64;
+
 struct Table {
-    /// Slots up to the highest ever used.
+    /// Slots up to the highest in use, or some more.
     slots: List<Slot>,
     /// No free slot is below this one.
     low: usize,
@@ -97,6 +100,13 @@ impl Ports {
         let slot = table.slots.get_mut(at).ok_or(Error::Nowhere)?;
         let old = core::mem::replace(slot, self.empty());
         table.low = table.low.min(at);
+        // A table that was large once is not copied as such for ever.
+        for _ in 0..AT_ONCE {
+            if !table.slots.last().is_some_and(|s| self.free(s)) {
+                break;
+            }
+            table.slots.pop();
+        }
         drop(table);
         if self.free(&old) { Err(Error::Nowhere.into()) } else { Ok(old.chan) }
     }
@@ -200,6 +210,17 @@ mod tests {
         let some = *model.keys().next().unwrap();
         ports.close(some).unwrap();
         assert!(!copy.get(some).file.session.is_nowhere(), "a copy is not apart");
+    }
+
+    #[test]
+    fn a_table_that_was_large_becomes_small_again() {
+        let (ports, session) = table();
+        (0..500).for_each(|i| assert_eq!(ports.add(chan(&session, i), false), Ok(i)));
+        // From the first on, so that only the last close finds free slots at the end.
+        (1..500).for_each(|fd| drop(ports.close(fd).unwrap()));
+        (0..8).for_each(|_| drop((ports.add(chan(&session, 1), false).unwrap(), ports.close(1).unwrap())));
+        assert_eq!(ports.table.lock().slots.len(), 1);
+        assert_eq!(ports.add(chan(&session, 1), false), Ok(1));
     }
 
     #[test]
