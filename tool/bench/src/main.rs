@@ -81,6 +81,7 @@ fn run(words: &[String]) -> Done {
         }
         let linux = if asked.linux { Some(linux::figures()?) } else { None };
         print!("{}", table(&figures, linux.as_ref()));
+        print!("{}", linux.as_ref().map_or(String::new(), yardstick));
         for f in linux.iter().flat_map(|l| &l.0) {
             figures.add(&json_name(&f.name), f.median);
         }
@@ -130,6 +131,21 @@ fn cpus(output: &str) -> String {
     text
 }
 
+/// Linux' figures by the same method elsewhere: what is measured here is to come out within [`TOLERANCE`] of them.
+const KNOWN: [(&str, u64); 3] = [("null_syscall", 338), ("read1_server", 1504), ("open_close", 6655)];
+const TOLERANCE: f64 = 0.1;
+
+/// The check of the yardstick, a line.
+fn yardstick(linux: &Figures) -> String {
+    let mut text = String::from("yardstick, Linux here beside Linux elsewhere:");
+    for (name, known) in KNOWN {
+        let ratio = linux.get(name).map_or(0.0, |n| n as f64 / known as f64);
+        let verdict = if (ratio - 1.0).abs() <= TOLERANCE { "" } else { " (IS NOT)" };
+        text += &format!(" {name} {ratio:.2}{verdict}");
+    }
+    text + "\n"
+}
+
 fn wall(figures: &Figures) {
     println!("{:<24}{:>12}{:>12}{:>12}  (ns)", "operation", "median", "least", "most");
     for f in &figures.0 {
@@ -167,6 +183,19 @@ mod tests {
         for wrong in ["--against plan9", "--json", "--what", "--wall --against linux"] {
             assert!(asked(&words(wrong)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_yardstick_that_is_another_is_said_to_be() {
+        let mut linux = Figures::default();
+        for (name, n) in [("null_syscall", 320), ("read1_server", 1350), ("open_close", 6000)] {
+            linux.add(name, n);
+        }
+        let text = yardstick(&linux);
+        assert!(
+            text.contains("null_syscall 0.95 ") && text.contains("read1_server 0.90 (IS NOT) "),
+            "{text}"
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ mod scale;
 mod server;
 mod share;
 
+use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use meter::Meter;
-use portolan::abi::file::{OREAD, OWRITE, RFFDG};
+use portolan::abi::file::{ORDWR, OREAD, OWRITE, RFFDG};
 use portolan::alloc::format;
 use portolan::alloc::sync::Arc;
 use portolan::mail::{self, Mailbox, Senders};
@@ -41,6 +42,7 @@ pub(crate) fn main() -> Result<()> {
     let meter = Meter::from_args()?;
     calls(&meter)?;
     files(&meter)?;
+    cached(&meter)?;
     pipe(&meter)?;
     mailbox(&meter)?;
     give::rows(&meter)?;
@@ -98,6 +100,46 @@ fn files(meter: &Meter) -> Result<()> {
     })?;
     right(File::open("/tmp/y", OREAD).is_err(), "a removed file is there")?;
     fs::remove("/tmp/x")
+}
+
+/// Pages of the file that is read where it is cached; each is the same.
+const LARGE: usize = 256;
+
+/// Reads of a file of ramfs that somebody has attached, so that the kernel has its pages. The room is attached too: what
+/// the heap once had, every later fork would copy.
+fn cached(meter: &Meter) -> Result<()> {
+    if !meter.wants("read1_cached") && !meter.wants("read1m_cached") {
+        return Ok(());
+    }
+    let len = LARGE * server::DATA.0.len();
+    let mut file = File::create("/tmp/large", ORDWR, 0o600)?;
+    (0..LARGE).try_for_each(|_| file.write_all(&server::DATA.0))?;
+    let at = some(sys::segattach(0, file.fd(), 0, 0, len))?;
+    let room = some(sys::segattach(0, -1, 0, 0, len))?;
+    // SAFETY: both are attached until the end of this function; nobody changes the file, and nobody else has the room.
+    let (pages, to) = unsafe {
+        (slice::from_raw_parts(at as *const u8, len), slice::from_raw_parts_mut(room as *mut u8, len))
+    };
+    let is_right = |all: &[u8]| all.chunks(server::DATA.0.len()).all(|page| page == server::DATA.0);
+    right(is_right(pages), "another file is attached")?;
+    let mut place = 0;
+    meter.row("read1_cached", 1000, || {
+        place = (place + 1) & 4095;
+        let mut byte = [0];
+        let n = some(sys::pread(file.fd(), &mut byte, place))?;
+        right(n == 1 && byte[0] == server::byte(place as usize), "a wrong byte")
+    })?;
+    meter.row("read1m_cached", 4, || {
+        let n = some(sys::pread(file.fd(), to, 0))?;
+        right(n == len && to[len - 1] == server::byte(4095), "a wrong megabyte")
+    })?;
+    right(!meter.wants("read1m_cached") || is_right(to), "a wrong megabyte")?;
+    // SAFETY: neither slice is used any more.
+    unsafe {
+        some(sys::segdetach(room, len))?;
+        some(sys::segdetach(at, len))?;
+    }
+    fs::remove("/tmp/large")
 }
 
 fn pipe(meter: &Meter) -> Result<()> {
@@ -229,7 +271,7 @@ fn processes(meter: &Meter) -> Result<()> {
 }
 
 /// Pages that are touched for one figure.
-const PAGES: usize = 512;
+const PAGES: usize = 128;
 
 fn memory(meter: &Meter) -> Result<()> {
     meter.span("fault_anon", || {

@@ -31,7 +31,7 @@ impl Page {
     }
 }
 
-static DATA: Page = {
+pub(super) static DATA: Page = {
     let mut page = Page::zeroed();
     let mut at = 0;
     while at < page.0.len() {
