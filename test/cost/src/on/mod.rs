@@ -112,7 +112,7 @@ fn cached(meter: &Meter) -> Result<()> {
         return Ok(());
     }
     let len = LARGE * server::DATA.0.len();
-    let mut file = File::create("/tmp/large", ORDWR, 0o600)?;
+    let file = File::create("/tmp/large", u32::from(ORDWR), 0o600)?;
     (0..LARGE).try_for_each(|_| file.write_all(&server::DATA.0))?;
     let at = some(sys::segattach(0, file.fd(), 0, 0, len))?;
     let room = some(sys::segattach(0, -1, 0, 0, len))?;
