@@ -15,9 +15,15 @@ macro_rules! errors {
             /// Every error of the list, in order.
             pub const ALL: &'static [Error] = &[$(Error::$name,)*];
 
-            /// The words.
-            pub const fn text(self) -> &'static str {
-                match self { $(Error::$name => $text,)* }
+            /// The words of all of them, one after the other: a table of where each begins would be as long.
+            const WORDS: &'static str = concat!($($text),*);
+            /// How long each one's are.
+            const LENGTHS: &'static [u8] = &[$($text.len() as u8),*];
+
+            /// The error of this number, as counted by `error as u8`.
+            pub const fn from_code(code: u8) -> Option<Error> {
+                $(if code == Error::$name as u8 { return Some(Error::$name) })*
+                None
             }
         }
     };
@@ -149,14 +155,31 @@ errors! {
 }
 
 impl Error {
-    /// The error with exactly these words.
-    pub fn from_text(text: &str) -> Option<Error> {
-        Self::ALL.iter().copied().find(|e| e.text() == text)
+    /// The words.
+    pub const fn text(self) -> &'static str {
+        let (mut words, mut lengths, mut before) = (Self::WORDS, Self::LENGTHS, self as u64);
+        while let [len, others @ ..] = lengths
+            && let Some((first, rest)) = words.split_at_checked(*len as usize)
+        {
+            if before == 0 {
+                return first;
+            }
+            (words, lengths, before) = (rest, others, before - 1);
+        }
+        ""
     }
 
-    /// The error of this number, as counted by `error as u8`.
-    pub fn from_code(code: u8) -> Option<Error> {
-        Self::ALL.get(usize::from(code)).copied()
+    /// The error with exactly these words.
+    pub fn from_text(text: &str) -> Option<Error> {
+        let mut words = Self::WORDS;
+        for (code, &len) in Self::LENGTHS.iter().enumerate() {
+            let (first, rest) = words.split_at_checked(usize::from(len))?;
+            if first == text {
+                return Error::from_code(code as u8);
+            }
+            words = rest;
+        }
+        None
     }
 }
 
