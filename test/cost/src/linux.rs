@@ -247,7 +247,7 @@ fn processes() {
 }
 
 /// Pages that are touched for one figure.
-const PAGES: usize = 128;
+const PAGES: usize = 512;
 
 fn memory() {
     let (rights, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);

@@ -271,7 +271,7 @@ fn processes(meter: &Meter) -> Result<()> {
 }
 
 /// Pages that are touched for one figure.
-const PAGES: usize = 128;
+const PAGES: usize = 512;
 
 fn memory(meter: &Meter) -> Result<()> {
     meter.span("fault_anon", || {
