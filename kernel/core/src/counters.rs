@@ -67,6 +67,8 @@ counters! {
     LETTERS "letters",
     /// Pages of files that are newer here than at their servers.
     DIRTY "dirty",
+    /// Pages of programs' own memory that are in swap.
+    SWAP "swap",
     /// Switches from one thread to another; never falls.
     SWITCHES "switches",
     /// Threads put on a run queue; never falls.
@@ -83,6 +85,8 @@ counters! {
     SHARED "shared",
     /// Pages that servers have taken from writers that gave them; never falls.
     GIVEN "given",
+    /// Pages of programs' own memory that went to swap; never falls.
+    SWAPPED "evicted-own",
     /// Dirty pages that were written back; never falls.
     LAUNDERED "laundered",
 }

@@ -302,6 +302,7 @@ fn boot_first() -> Result<()> {
     if proc::boot_word(b"torture") == Some(b"evict") {
         Thread::start(&sched::kernel_thread()?, mem::pager::torture, 0);
     }
+    mem::frames::keep_some();
     proc::start_first()
 }
 

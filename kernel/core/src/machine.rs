@@ -32,6 +32,8 @@ pub enum Rights {
     Exec,
     /// Read and write by the program alone, uncached: registers of a device.
     Device,
+    /// Nothing: every touch is a fault, and the entry keeps its frame or, in a frame's place, one of [`crate::mem::swap`].
+    Out,
 }
 
 /// A thread's or an activation's place in the kernel while it does not run: the machine's to interpret. For x86-64
@@ -160,7 +162,7 @@ unsafe extern "Rust" {
     pub safe fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool;
     /// Unmaps a page: what was there. The caller sees to the other CPUs.
     pub safe fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)>;
-    /// What is mapped at an address.
+    /// What is mapped at an address, or kept there without any right.
     pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
     /// The first page mapped in a range of whole pages: skips what is empty in large steps.
     pub safe fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;

@@ -3,7 +3,7 @@
 use super::given::{Given, answer, output};
 use super::{Outcome, Text, base, join, parent, text};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{DMDIR, OREAD, OWRITE};
+use portolan::abi::file::{DMDIR, ORDWR, OREAD, OWRITE};
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
 use portolan::alloc::vec::Vec;
@@ -206,6 +206,41 @@ pub(super) fn sync(g: &mut Given) -> Result<()> {
         }
     }
     outcome.end()
+}
+
+/// Where the kernel takes a descriptor's number, and tells of the file.
+const SWAP: &str = "/dev/swap";
+
+pub(super) fn swap(g: &mut Given) -> Result<()> {
+    let tell = |what: &str| {
+        let done = File::open(SWAP, OWRITE).and_then(|f| f.write_all(what.as_bytes()));
+        done.map_err(|e| Error::of(Text(g.rest.first().map_or(SWAP.as_bytes(), |f| f)), e))
+    };
+    let path = match g.rest[..] {
+        [] if g.has(b'd') => return tell("off"),
+        [] if g.value(b's').is_none() => {
+            let all = fs::read(SWAP).map_err(|e| Error::of(SWAP, e))?;
+            print!("{}", text(&all));
+            return Ok(());
+        }
+        [path] if !g.has(b'd') => path,
+        _ => return Err(g.wrong()),
+    };
+    let size = match g.value(b's').map(|s| (s, amount::parse(&text(s)))) {
+        None => 0,
+        Some((_, Some(n))) => n,
+        Some((s, None)) => return Err(Error::of(Text(s), "not a size")),
+    };
+    let mut file = File::open(path, ORDWR);
+    if size > 0 && file.as_ref().is_err_and(|e| e.is(Known::NotExist)) {
+        file = File::create(path, u32::from(ORDWR), 0o600);
+    }
+    let file = file.map_err(|e| Error::of(Text(path), e))?;
+    if size > fs::fstat(&file)?.stat().length {
+        // As long as it has a byte at its end; what is before that takes no room where the server knows of holes.
+        file.write_at(&[0], size - 1).map_err(|e| Error::of(Text(path), e))?;
+    }
+    tell(&file.fd().to_string())
 }
 
 pub(super) fn poweroff(g: &mut Given) -> Result<()> {

@@ -153,6 +153,9 @@ pub(super) const COMMANDS: &[Command] = commands![
   -r  BSD's (the usual)
   -s  System V's, with blocks of 512 bytes" => bytes::sum;
 "svc", "", "[list] | start|stop|restart NAME", "show the services that init supervises, or steer one" => svc::svc;
+"swap", "ds:", "[[-s SIZE] FILE | -d]", "let programs' memory go to a file while memory is short; show where it goes
+  -s SIZE  make the file, or make it as large as that: a number with K, M or G
+  -d       to no file any more; what is there comes back" => system::swap;
 "sync", "", "[FILE ...]", "have files made safe by their servers" => system::sync;
 "tail", "n:c:fqv#", "[-fqv] [-n N | -c N | -N] [FILE ...]", "the last ten lines of files
   -n N, -N  N lines; -n +N: from line N on

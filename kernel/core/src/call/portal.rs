@@ -253,6 +253,12 @@ impl Portal {
             if passes(this) {
                 return Err(Error::Deadlock.into());
             }
+            // Who brings memory back must not wait for those who wait for memory.
+            if crate::mem::frames::reclaims()
+                && let Some(x) = Portal::for_flush(this)
+            {
+                return Ok(x);
+            }
             this.wait_for_one(me)?;
         }
     }

@@ -4,7 +4,7 @@
 //! such tests apart, so that each can count.
 
 use crate::machine::{Frame, Rights, Root};
-use crate::mem::frames::{self, Region};
+use crate::mem::frames::{self, For, Region};
 use crate::msg::UserBuf;
 use abi::limit::PAGE;
 use std::alloc::{Layout, alloc_zeroed};
@@ -62,7 +62,7 @@ impl Memory {
 
     /// Takes every frame but so many until the result is dropped.
     pub fn exhaust(&self, but: u64) -> Exhausted {
-        let mut all: Vec<Frame> = std::iter::from_fn(|| frames::alloc().ok()).collect();
+        let mut all: Vec<Frame> = std::iter::from_fn(|| frames::alloc(For::Kernel).ok()).collect();
         all.drain(..but as usize).for_each(frames::free);
         Exhausted(all)
     }
@@ -158,7 +158,7 @@ fn zero_frame(frame: Frame) {
 fn new_root() -> Option<Root> {
     // A root costs a frame, as it does on hardware, so that tests can run out and can count.
     let root = NEXT_ROOT.fetch_add(1, Ordering::Relaxed);
-    let frame = frames::alloc().ok()?;
+    let frame = frames::alloc(For::Kernel).ok()?;
     let mut roots = ROOTS.lock().unwrap();
     roots.insert(root, Table::from([(u64::MAX, (frame, Rights::Read))]));
     Some(Root(Frame(root)))
@@ -248,7 +248,7 @@ fn take_table(root: Root, addr: u64, level: u8) -> Option<Frame> {
         entries.extend(frame.map(|f| (i, f)));
     }
     set_gone(root, addr, level, true);
-    let table = frames::zeroed().expect("the fake needs a frame for a table");
+    let table = frames::zeroed(For::Kernel).expect("the fake needs a frame for a table");
     TABLES.lock().unwrap().insert(table.0, entries);
     Some(table)
 }
@@ -314,7 +314,9 @@ fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::R
         let offset = addr as usize % PAGE;
         let n = (buf.len - done).min(PAGE - offset);
         match lookup(root, addr) {
-            Some((frame, rights)) if !write || rights == Rights::Write => f(frame, offset, done..done + n),
+            Some((frame, rights)) if rights == Rights::Write || !write && rights != Rights::Out => {
+                f(frame, offset, done..done + n)
+            }
             _ if super::run::fault(addr, write) => continue,
             _ => return false,
         }

@@ -11,9 +11,11 @@
 use crate::base::Spin;
 use crate::machine::{self, Frame};
 use crate::msg::Result;
+use crate::sched;
+use crate::thread;
 use abi::error::Error;
 use abi::limit::PAGE;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The largest block is 2^10 frames, 4 MiB.
 pub const MAX_ORDER: u8 = 10;
@@ -206,7 +208,7 @@ impl Buddy {
         if mark >= SHARED && order == 0 {
             return self.mark(frame.0, if mark == SHARED { USED } else { mark.saturating_sub(1) });
         }
-        if order > MAX_ORDER || self.marked(frame.0) != USED | Mark::from(order) {
+        if order > MAX_ORDER || mark != USED | Mark::from(order) {
             self.misuse = self.misuse.saturating_add(1);
             return;
         }
@@ -240,6 +242,36 @@ fn write_links(frame: u64, links: [u64; 2]) {
 static FRAMES: Spin<Buddy> = Spin::new(Buddy::empty());
 /// Frames that stand ready in pools of others ([`crate::mem::space`] does not count them as used).
 static POOLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Frames that are kept from most: those below the first multiple are for who brings memory back, those below the second
+/// for the kernel's own objects, whose makers can't wait for memory. None until [`keep_some`].
+static RESERVE: AtomicU64 = AtomicU64::new(0);
+
+/// What a frame is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum For {
+    /// Something of the kernel's, or of a server's.
+    Kernel = 1,
+    /// A page of a program that can wait for it.
+    Program = 2,
+    /// Another process, whose pages and its parent's are to be had when they are touched.
+    Process = 3,
+}
+
+/// Begins to keep some frames for laundry and for the kernel. Once, when all that never goes away is there.
+pub fn keep_some() {
+    RESERVE.store((stats().total / 128).min(RESERVE_MOST), Ordering::Relaxed);
+}
+
+/// Is there memory for that?
+pub fn enough(what: For) -> bool {
+    stats().free > floor(what)
+}
+
+/// What a taker for that leaves.
+fn floor(what: For) -> u64 {
+    RESERVE.load(Ordering::Relaxed).saturating_mul(what as u64)
+}
 
 /// Takes over the machine's free memory. Once, before any other function here.
 pub fn init(map: &[Region], table: &'static mut [Mark]) {
@@ -297,26 +329,46 @@ pub fn pooled(more: isize) {
 }
 
 /// Takes a frame; it holds whatever its last user left.
-pub fn alloc() -> Result<Frame> {
-    run(0)
+pub fn alloc(what: For) -> Result<Frame> {
+    take(0, what)
 }
 
 /// Takes a frame filled with zeroes.
-pub fn zeroed() -> Result<Frame> {
-    let f = run(0)?;
+pub fn zeroed(what: For) -> Result<Frame> {
+    let f = take(0, what)?;
     machine::zero_frame(f);
     Ok(f)
 }
 
 /// Takes 2^order frames in a row.
-#[inline(never)]
 pub fn run(order: u8) -> Result<Frame> {
-    let found = FRAMES.lock().alloc(order);
-    found.or_else(|| by_evicting(|| FRAMES.lock().alloc(order))).ok_or_else(|| Error::NoMemory.into())
+    take(order, For::Kernel)
 }
 
+/// Takes frames that are free, or clean pages' of files; the last only for who writes pages back, or serves one who does.
+#[inline(never)]
+fn take(order: u8, what: For) -> Result<Frame> {
+    let floor = floor(what);
+    let alloc = || {
+        let mut f = FRAMES.lock();
+        if f.free > floor { f.alloc(order) } else { None }
+    };
+    // Who can wait makes room where no lock keeps pages from it.
+    let found = alloc().or_else(|| if what == For::Kernel { by_evicting(alloc) } else { None });
+    found.or_else(|| reclaims().then(|| FRAMES.lock().alloc(order))?).ok_or_else(|| Error::NoMemory.into())
+}
+
+/// Does the current thread work for one of the kernel's? Its priority goes along with calls, and no program has it of its
+/// own: it is the mark of those for whom the reserve is.
+#[cold]
+pub fn reclaims() -> bool {
+    sched::started() && thread::current().priority() >= thread::KERNEL
+}
+
+/// The reserve of a large machine, 256 KiB.
+const RESERVE_MOST: u64 = 64;
 /// Pages that are evicted at a time.
-const EVICTED: usize = 64;
+pub(super) const EVICTED: usize = 64;
 
 /// Evicts clean pages of files until there is memory or there are none.
 #[cold]
@@ -371,6 +423,9 @@ pub fn release(frame: Frame) {
 /// Gives back what [`run`] took.
 #[inline(never)]
 pub fn free_run(frame: Frame, order: u8) {
+    if super::swap::is_slot(frame) {
+        return super::swap::free(frame);
+    }
     FRAMES.lock().free(frame, order);
 }
 

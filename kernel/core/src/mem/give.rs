@@ -8,7 +8,7 @@
 //! Long ranges are gone through in pieces, between which others run; so another thread of the same space can see half a
 //! range given.
 
-use super::frames;
+use super::frames::{self, For};
 use super::space::{Attachment, PAGE64, Space, State, Use};
 use crate::base::List;
 use crate::machine::{self, Frame, Rights};
@@ -126,7 +126,7 @@ impl Pages {
         for i in 0..ENTRIES {
             if machine::table_entry(piece.frame, i).is_none() {
                 // An empty table is a frame of zeroes too.
-                machine::set_table_entry(piece.frame, i, frames::zeroed()?, level);
+                machine::set_table_entry(piece.frame, i, frames::zeroed(For::Kernel)?, level);
             }
         }
         self.list.pop();
@@ -207,7 +207,12 @@ impl Space {
         let mut at = 0u64;
         while at < count {
             let from = addr.wrapping_add(at.wrapping_mul(PAGE64));
-            match self.give_some(from, count.saturating_sub(at), &mut pages) {
+            let some = match self.give_some(from, count.saturating_sub(at), &mut pages) {
+                // A page is in swap.
+                Ok(0) => self.bring_slots(from, (from | (PIECE * PAGE64 - 1)).saturating_add(1)).map(|()| 0),
+                some => some,
+            };
+            match some {
                 Ok(n) => at = at.saturating_add(n),
                 Err(e) => {
                     pages.list.reverse();
@@ -287,12 +292,16 @@ impl Space {
                 && state
                     .at(addr)
                     .is_some_and(|a| a.plain && a.end.saturating_sub(addr) / PAGE64 >= size(level))
+                && self.next_slot(addr, addr.saturating_add(size(level).saturating_mul(PAGE64))).is_none()
                 && let Some(table) = machine::take_table(self.root(), addr, level)
             {
                 self.forget();
                 to.push(table, level);
                 return Ok(size(level));
             }
+        }
+        if self.next_slot(addr, addr.wrapping_add(most.wrapping_mul(PAGE64))).is_some() {
+            return Ok(0);
         }
         let range = || (0..most).map(|i| addr.wrapping_add(i.wrapping_mul(PAGE64)));
         // First all that can fail.

@@ -4,13 +4,16 @@
 //! dirty pages it starts a thread, which writes that server's and ends; so a server that does not answer holds up only
 //! its own pages. Who writes more than a server may have dirty does that server's laundry himself.
 
+use super::frames::{self, For};
 use super::pager;
 use super::segment::{self, Segment};
+use super::swap;
 use crate::base::{List, Ref, Spin};
+use crate::counters;
 use crate::machine;
-use crate::msg::Result;
+use crate::msg::{Fail, Result};
 use crate::sched;
-use crate::thread::{self, Doing, Thread};
+use crate::thread::{self, Doing, Thread, Waiters};
 use abi::error::Error;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +22,8 @@ const AGE: u64 = 5_000_000_000;
 /// How long who needs memory waits for the laundry before he looks again, and how often.
 const WAIT: u64 = 20_000_000;
 const WAITS: usize = 250;
+/// How often something is tried again.
+const TRIES: usize = 10;
 
 static WASHER: Spin<Option<Ref<Thread>>> = Spin::new(None);
 /// Servers whose laundry is being done. Taken alone.
@@ -41,7 +46,7 @@ pub(crate) extern "C" fn run(_: usize) -> ! {
     *WASHER.lock() = Some(thread::current_ref());
     loop {
         if !WORK.swap(false, Ordering::SeqCst) {
-            let dirty = crate::counters::DIRTY.get() != 0;
+            let dirty = counters::DIRTY.get() != 0;
             thread::park(if dirty { machine::now().saturating_add(AGE) } else { u64::MAX });
         }
         segment::dirty_servers(start);
@@ -75,6 +80,7 @@ extern "C" fn wash(server: usize) -> ! {
             break;
         }
     }
+    tell();
     end(server);
     sched::die()
 }
@@ -87,17 +93,77 @@ pub(super) fn relieve(segment: &Segment) -> Result<()> {
     }
 }
 
-/// There is no memory and nothing clean: waits until something dirty has been written, if there is anything.
+/// Who waits for memory.
+static WAITERS: Spin<Waiters> = Spin::new(Waiters::new());
+
+/// Lets all who wait for memory look.
+pub(super) fn tell() {
+    loop {
+        let next = WAITERS.lock().pop();
+        let Some(t) = next else { break };
+        Thread::unpark(&t);
+    }
+}
+
+/// There is no memory for a program's page: makes some, or waits until there is. With no lock held.
 #[cold]
-pub(super) fn wait_for_memory() -> Result<()> {
-    for _ in 0..WAITS {
-        if crate::counters::DIRTY.get() == 0 || thread::current().act.is_some() {
+pub fn make_room() -> Result<()> {
+    let some = segment::evict(frames::EVICTED);
+    swap::ask_if_scarce();
+    if some > 0 { Ok(()) } else { wait_for_memory() }
+}
+
+/// Pages that have been written back or gone to swap since boot: while they become more, waiting has a sense.
+fn progress() -> u64 {
+    counters::LAUNDERED.get().wrapping_add(counters::SWAPPED.get())
+}
+
+/// There is no memory and nothing clean: waits until something dirty has been written, or pages have gone to swap. Not if
+/// there is neither or servers take neither, nor in a handler, whose server others wait for.
+#[cold]
+fn wait_for_memory() -> Result<()> {
+    let me = thread::current_ref();
+    let (mut waits, mut last) = (0, progress());
+    let mut asked = None;
+    while waits < WAITS && me.act.is_none() {
+        let dirty = counters::DIRTY.get() != 0;
+        if dirty {
+            wake();
+        }
+        // What is dirty comes first, unless its server takes its time.
+        if asked.is_none() && (!dirty || waits > 0) {
+            asked = swap::ask();
+        }
+        if !dirty && asked.is_none() {
             break;
         }
-        wake();
-        thread::wait(Doing::Page, machine::now().saturating_add(WAIT))?;
-        if segment::evict(1) > 0 {
+        WAITERS.lock().push(me.clone());
+        let waited = thread::wait(Doing::Page, machine::now().saturating_add(WAIT));
+        WAITERS.lock().remove(&me);
+        waited?;
+        if frames::enough(For::Program) || segment::evict(1) > 0 {
             return Ok(());
+        }
+        waits = waits.saturating_add(1);
+        let now = progress();
+        if now != last {
+            // Others were first to take what there was.
+            (waits, last) = (0, now);
+        } else if !dirty && asked.is_some_and(swap::heard) {
+            break;
+        }
+        asked = asked.filter(|&n| !swap::heard(n));
+    }
+    Err(Error::NoMemory.into())
+}
+
+/// Does something that makes a process or a program and has no effect if it fails; without memory it waits, and tries
+/// again a few times.
+pub fn patiently<T>(mut run: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..TRIES {
+        match if frames::enough(For::Process) { run() } else { Err(Error::NoMemory.into()) } {
+            Err(Fail::Known(Error::NoMemory)) => make_room()?,
+            done => return done,
         }
     }
     Err(Error::NoMemory.into())

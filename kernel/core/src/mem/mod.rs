@@ -22,6 +22,9 @@ pub mod space;
 #[cfg(test)]
 mod space_tests;
 pub mod state;
+pub mod swap;
+#[cfg(test)]
+mod swap_tests;
 
 pub use give::Pages;
 pub use space::Space;

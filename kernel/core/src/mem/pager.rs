@@ -4,7 +4,7 @@
 //! of those takes over if that thread leaves. No lock is held meanwhile, and the frames are the reader's until they are
 //! the page's.
 
-use super::frames;
+use super::frames::{self, For};
 use super::segment::{self, AROUND, Inner, Segment};
 use super::shootdown;
 use super::space::{Access, PAGE64};
@@ -51,7 +51,7 @@ impl Batch {
     fn new(want: usize) -> Result<Batch> {
         let mut b = Batch { frames: [Frame(0); AROUND as usize], count: 0 };
         for slot in b.frames.iter_mut().take(want) {
-            match frames::zeroed() {
+            match frames::zeroed(For::Program) {
                 Ok(f) => *slot = f,
                 Err(e) if b.count == 0 => return Err(e),
                 Err(_) => break,
@@ -153,7 +153,7 @@ fn share(file: &File, start: u64, end: u64, pages: &mut [Frame]) -> Result<u64> 
                 to
             }
             None => {
-                *slot = frames::zeroed()?;
+                *slot = frames::zeroed(For::Program)?;
                 fetch(file, at, to, core::slice::from_ref(slot))?
             }
         };
@@ -195,7 +195,7 @@ fn block(inner: &Inner, page: u64) -> (u64, u64) {
 }
 
 /// Reads from a place in a file up to another into frames: up to where there were bytes. A short read is not the end.
-fn fetch(file: &File, start: u64, end: u64, frames: &[Frame]) -> Result<u64> {
+pub(super) fn fetch(file: &File, start: u64, end: u64, frames: &[Frame]) -> Result<u64> {
     let mut at = start;
     while at < end {
         let skip = at.saturating_sub(start) as usize;
@@ -298,7 +298,7 @@ pub fn flush(segment: &Segment) -> Result<()> {
 }
 
 /// Writes frames to a place in a file, up to another.
-fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Result<()> {
+pub(super) fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Result<()> {
     let mut at = start;
     while at < end {
         let mut m = file.message(op::TWRITE);
@@ -403,5 +403,6 @@ pub(crate) extern "C" fn torture(_: usize) -> ! {
     loop {
         thread::park(machine::now().saturating_add(TORTURE));
         segment::evict(usize::MAX);
+        super::swap::ask();
     }
 }

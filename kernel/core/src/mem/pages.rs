@@ -3,7 +3,7 @@
 //! Leaves of 512 words, each a frame of memory, in order of the page that they begin with: a file may be as large and as
 //! sparse as it likes, and costs what is here of it.
 
-use super::frames;
+use super::frames::{self, For};
 use super::state::{Event, State};
 use crate::base::List;
 use crate::machine::{self, Frame};
@@ -65,7 +65,7 @@ impl Pages {
     /// Makes room for a page and the others of its leaf, so that [`Pages::set`] can't fail.
     pub fn reserve(&mut self, page: u64) -> Result<()> {
         let Err(at) = self.find(page) else { return Ok(()) };
-        let table = frames::zeroed()?;
+        let table = frames::zeroed(For::Kernel)?;
         let leaf = Leaf { number: page / LEAF, table, used: 0 };
         self.leaves.insert(at, leaf).inspect_err(|_| frames::free(table))
     }
@@ -200,7 +200,7 @@ mod tests {
             ][random(9) as usize];
             pages.reserve(page).unwrap();
             let (state, old) = model.get(&page).copied().unwrap_or((State::Absent, Frame(0)));
-            let new = if event == Event::Fetched { frames::alloc().unwrap() } else { Frame(0) };
+            let new = if event == Event::Fetched { frames::alloc(For::Kernel).unwrap() } else { Frame(0) };
             let given = if event == Event::Write { old } else { new };
             let got = pages.event(page, event, given);
             assert_eq!(got.map(|g| g.0), state.after(event));

@@ -252,13 +252,24 @@ pub(crate) fn server_died(server: usize) {
 }
 
 /// Frees up to so many frames that hold clean pages: how many. First those of files that nobody uses, then those that no
-/// program has touched since it was last asked, then any. Called from anywhere: locks that are held are left alone.
+/// program has touched since it was last asked, then any; it leaves off at the first kind of which there were some, unless
+/// all are wanted. Called from anywhere: locks that are held are left alone.
 #[cold]
 #[inline(never)]
-pub fn evict(want: usize) -> usize {
+pub fn evict(mut want: usize) -> usize {
     static HAND: AtomicUsize = AtomicUsize::new(0);
     let mut done = 0usize;
-    for how in [Choice::Unused, Choice::Untouched, Choice::Untouched, Choice::Any] {
+    let by_use = [Choice::Unused, Choice::Untouched, Choice::Untouched, Choice::Any];
+    let kinds: &[Choice] = if want == usize::MAX { &[Choice::All] } else { &by_use };
+    for (i, &how) in kinds.iter().enumerate() {
+        if done > 0 {
+            break;
+        }
+        if i == 2 {
+            // Those that are left are in use: text, which its programs would bring in again and again.
+            super::swap::scarce();
+            want = AROUND as usize;
+        }
         for _ in 0..BUCKETS {
             if done >= want {
                 return done;
@@ -282,8 +293,10 @@ enum Choice {
     Unused,
     /// Those that no space has mapped. Others are unmapped: who still uses them maps them again.
     Untouched,
-    /// All.
+    /// Of segments in use those whose frames would be free then.
     Any,
+    /// All.
+    All,
 }
 
 /// Visits every segment, for those who look.
@@ -392,6 +405,10 @@ impl Inner {
                     break;
                 };
                 self.hand = page.saturating_add(1);
+                if matches!(how, Choice::Untouched | Choice::Any) && frames::shared(frame) {
+                    // It is its server's too: nothing would be free.
+                    continue;
+                }
                 if self.unmap(page) && how == Choice::Untouched {
                     continue;
                 }
@@ -401,8 +418,10 @@ impl Inner {
                 }
                 self.pages.event(page, Event::Evict, frame);
             }
-            // Copies by other CPUs that looked a page up are over when all have answered.
-            shootdown::everywhere();
+            if count != 0 {
+                // Copies by other CPUs that looked a page up are over when all have answered.
+                shootdown::everywhere();
+            }
             batch.iter().take(count).for_each(|&f| frames::free(f));
             done = done.saturating_add(count);
             if !more {
@@ -625,7 +644,7 @@ impl Inner {
         if state != State::Clean || !frames::shared(frame) {
             return Ok(self.event(page, Event::Write, frame).unwrap_or((state, frame)));
         }
-        let copy = frames::alloc()?;
+        let copy = frames::alloc(frames::For::Program)?;
         machine::copy_frames(copy, 0, frame, 0, PAGE);
         let after = self.event(page, Event::Write, copy).unwrap_or((state, copy));
         self.unmap(page);
@@ -676,6 +695,6 @@ pub fn may_attach(chan: &Chan, rights: Rights) -> bool {
         Rights::Read => chan.may_read(),
         Rights::Write => chan.may_read() && chan.may_write(),
         Rights::Exec => chan.file.mode() == OEXEC,
-        Rights::Device => false,
+        Rights::Device | Rights::Out => false,
     }
 }

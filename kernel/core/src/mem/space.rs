@@ -12,11 +12,12 @@
 //! that [`Space::resolve`] found stays what it is until this CPU next spins, switches or leaves the kernel.
 
 use super::dma;
-use super::frames::{self, Fresh};
+use super::frames::{self, For, Fresh};
 use super::laundry;
 use super::pager;
-use super::segment::{self, Map, Segment, User};
+use super::segment::{Map, Segment, User};
 use super::shootdown;
+use super::swap;
 use crate::base::{List, Ref, Spin};
 use crate::machine::{self, Frame, Rights, Root};
 use crate::msg::{Fail, Result};
@@ -108,6 +109,8 @@ pub enum Miss {
     Page(Ref<Segment>, u64),
     /// The segment's server has too many dirty pages.
     Dirty(Ref<Segment>),
+    /// A page of the space's own is in swap.
+    Out(swap::Hold),
 }
 
 impl From<Fail> for Miss {
@@ -123,17 +126,16 @@ impl From<Error> for Miss {
 }
 
 impl Miss {
-    /// Brings the page, by calling its server; then the touch is to be tried again.
-    pub fn mend(self) -> Result<()> {
+    /// Brings the page, by calling its server; then the touch of that address of a space is to be tried again.
+    fn mend(self, space: &Space, addr: u64) -> Result<()> {
         let done = match self {
+            Miss::Out(slot) => swap::bring(space, page_of(addr), slot),
             Miss::Fail(e) => Err(e),
             Miss::Page(segment, page) => pager::page_in(&segment, page, None),
             Miss::Dirty(segment) => laundry::relieve(&segment),
         };
         match done {
-            // With no lock held there may be more to evict than there was; or something will be, when it is written.
-            Err(Fail::Known(Error::NoMemory)) if segment::evict(1) > 0 => Ok(()),
-            Err(Fail::Known(Error::NoMemory)) => laundry::wait_for_memory(),
+            Err(Fail::Known(Error::NoMemory)) => laundry::make_room(),
             done => done,
         }
     }
@@ -142,13 +144,15 @@ impl Miss {
 #[derive(Debug)]
 pub(super) struct State {
     /// In order of address; none overlap.
-    list: List<Attachment>,
+    pub(super) list: List<Attachment>,
     /// New memory is made at once instead of when it is touched.
     pub(super) wired: bool,
     /// Where the heap starts; its attachment, when there is one, starts here.
     heap: u64,
     /// From [`ANYWHERE`] up to here there is no hole.
     packed: u64,
+    /// Behind the page that came from swap last.
+    pub(super) brought: u64,
 }
 
 /// An address space. Shared by the processes that share memory, by `Ref`.
@@ -241,7 +245,7 @@ impl Space {
     /// An empty space.
     pub fn new() -> Result<Space> {
         let root = machine::new_root().ok_or(Error::NoMemory)?;
-        let state = State { list: List::new(), wired: false, heap: TEXT, packed: ANYWHERE };
+        let state = State { list: List::new(), wired: false, heap: TEXT, packed: ANYWHERE, brought: 0 };
         let (cpus, lent) = (AtomicU32::new(0), AtomicU32::new(0));
         Ok(Space { root, cpus, lent, gave: AtomicBool::new(false), state: Spin::new(state) })
     }
@@ -362,8 +366,8 @@ impl Space {
         for addr in (start..end).step_by(PAGE) {
             match machine::lookup(self.root, addr) {
                 None if end.saturating_sub(addr) > depth || self.gone(addr) => {}
-                None => self.make(addr, rights).map(drop)?,
-                Some((frame, have)) if have != rights => self.unshare(addr, frame).map(drop)?,
+                None => self.make(addr, rights, For::Kernel).map(drop)?,
+                Some((frame, have)) if have != rights => self.awake(addr, frame, rights).map(drop)?,
                 Some(_) => {}
             }
         }
@@ -386,17 +390,17 @@ impl Space {
     /// A page that its space may write, and nobody else sees. Under the lock.
     pub(super) fn own_page(&self, page: u64) -> Result<Frame> {
         match machine::lookup(self.root, page) {
-            None => self.make(page, Rights::Write),
+            None => self.make(page, Rights::Write, For::Program),
             Some((frame, Rights::Write)) => Ok(frame),
             Some((frame, _)) => self.unshare(page, frame),
         }
     }
 
-    fn make(&self, addr: u64, rights: Rights) -> Result<Frame> {
+    fn make(&self, addr: u64, rights: Rights, what: For) -> Result<Frame> {
         if self.gone(addr) {
             return Err(Error::BadAddress.into());
         }
-        let frame = frames::zeroed()?;
+        let frame = frames::zeroed(what)?;
         if machine::map(self.root, addr, frame, rights) {
             return Ok(frame);
         }
@@ -571,7 +575,7 @@ impl Space {
         loop {
             match self.touch(addr, access, false) {
                 Ok(_) => return Ok(()),
-                Err(miss) => miss.mend()?,
+                Err(miss) => miss.mend(self, addr)?,
             }
         }
     }
@@ -600,7 +604,7 @@ impl Space {
         loop {
             match self.touch(addr, access, true) {
                 Ok(frame) => return Ok(frame),
-                Err(miss) => miss.mend()?,
+                Err(miss) => miss.mend(self, addr)?,
             }
         }
     }
@@ -626,13 +630,25 @@ impl Space {
                 frame
             }
             (_, Some(a)) if a.kind == Use::Device => return Err(Error::BadAddress.into()),
-            (Some((frame, _)), Some(_)) if access == Access::Write => self.unshare(page, frame)?,
-            (None, Some(a)) => self.make(page, a.rights)?,
+            (Some((slot, _)), Some(_)) if swap::is_slot(slot) => {
+                return Err(Miss::Out(swap::Hold::new(slot)?));
+            }
+            (Some((frame, _)), Some(a)) => self.awake(page, frame, a.rights)?,
+            (None, Some(a)) => self.make(page, a.rights, For::Program)?,
             _ => return Err(Error::BadAddress.into()),
         };
         if hold {
             frames::share(frame)?;
         }
+        Ok(frame)
+    }
+
+    /// Maps a page that rests, or that was shared at a fork and is written now. Under the lock.
+    fn awake(&self, page: u64, frame: Frame, rights: Rights) -> Result<Frame> {
+        if rights == Rights::Write {
+            return self.unshare(page, frame);
+        }
+        machine::map(self.root, page, frame, rights);
         Ok(frame)
     }
 
@@ -643,7 +659,7 @@ impl Space {
             machine::flush_page(page);
             return Ok(frame);
         }
-        let copy = frames::alloc()?;
+        let copy = frames::alloc(For::Program)?;
         machine::copy_frames(copy, 0, frame, 0, PAGE);
         machine::map(self.root, page, copy, Rights::Write);
         self.forget();
@@ -654,17 +670,26 @@ impl Space {
     /// Makes every page now, and those of later attachments when they are attached; files are brought. For processes
     /// with portals.
     pub fn wire(&self) -> Result<()> {
-        {
-            let mut state = self.state.lock();
-            for a in state.list.iter().filter(|a| a.kind != Use::Device && a.file.is_none()) {
-                // A stack is mostly room that is never used: its pages below the first are made as it grows.
-                let depth = if a.kind == Use::Stack { WIRED_STACK } else { u64::MAX };
-                self.populate(a.start, a.end, depth, a.rights)?;
-            }
-            state.wired = true;
-            state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
+        // First, so that no page goes to swap any more.
+        let before = core::mem::replace(&mut self.state.lock().wired, true);
+        let done = self.bring_slots(0, END).and_then(|()| self.bring_own());
+        if done.is_err() {
+            self.state.lock().wired = before;
         }
+        done?;
         self.bring()
+    }
+
+    /// Makes every page of its own.
+    fn bring_own(&self) -> Result<()> {
+        let state = self.state.lock();
+        for a in state.list.iter().filter(|a| a.kind != Use::Device && a.file.is_none()) {
+            // A stack is mostly room that is never used: its pages below the first are made as it grows.
+            let depth = if a.kind == Use::Stack { WIRED_STACK } else { u64::MAX };
+            self.populate(a.start, a.end, depth, a.rights)?;
+        }
+        state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
+        Ok(())
     }
 
     /// Writes what has been written to files in a range back to their servers.
@@ -762,8 +787,10 @@ impl Space {
 
     fn copy_page(&self, new: &Space, addr: u64, frame: Frame, rights: Rights, wired: bool) -> Result<()> {
         let writes = rights == Rights::Write;
-        let (frame, rights) = if wired || writes && frames::shared(frame) || frames::share(frame).is_err() {
-            let copy = frames::alloc()?;
+        let (frame, rights) = if swap::is_slot(frame) {
+            (swap::Hold::new(frame)?.keep(), rights)
+        } else if wired || writes && frames::shared(frame) || frames::share(frame).is_err() {
+            let copy = frames::alloc(For::Program)?;
             machine::copy_frames(copy, 0, frame, 0, PAGE);
             (copy, rights)
         } else if writes {
@@ -832,8 +859,8 @@ impl Space {
         let mut bytes = 0u64;
         for a in state.list.iter() {
             let mut at = a.start;
-            while let Some((addr, _, _)) = machine::next_mapped(self.root, at, a.end) {
-                bytes = bytes.saturating_add(PAGE64);
+            while let Some((addr, frame, _)) = machine::next_mapped(self.root, at, a.end) {
+                bytes = bytes.saturating_add(if swap::is_slot(frame) { 0 } else { PAGE64 });
                 at = addr.saturating_add(PAGE64);
             }
         }
@@ -843,7 +870,7 @@ impl Space {
 
 fn allowed(rights: Rights, access: Access) -> bool {
     match access {
-        Access::Read => rights != Rights::Device,
+        Access::Read => !matches!(rights, Rights::Device | Rights::Out),
         Access::Write => rights == Rights::Write,
         Access::Exec => rights == Rights::Exec,
     }

@@ -4,7 +4,7 @@ use super::note::NoteGroup;
 use super::{Proc, Rendezvous, table};
 use crate::base::{Bytes, Ref};
 use crate::machine;
-use crate::mem::Space;
+use crate::mem::{Space, laundry};
 use crate::msg::Result;
 use crate::name::{Chan, Ns, Place, Ports};
 use crate::sched;
@@ -101,7 +101,7 @@ pub fn fork(me: &Thread, frame: &Frame, flags: u32, sp: u64) -> Result<u64> {
         return Ok(0);
     }
     let space = me.proc.space().ok_or(Error::Died)?;
-    let space = if flags & RFMEM != 0 { space } else { Ref::new(space.copy()?)? };
+    let space = if flags & RFMEM != 0 { space } else { Ref::new(laundry::patiently(|| space.copy())?)? };
     let child = Proc::new(table::number(), Some(space.clone()), Some(groups), me.proc.user_name())?;
     *child.name.lock() = Bytes::new(&me.proc.name.lock())?;
     *child.args.lock() = Bytes::new(&me.proc.args.lock())?;

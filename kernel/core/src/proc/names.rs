@@ -185,7 +185,7 @@ impl Proc {
                 Use::Device => b"Device ",
             };
             let rights: &[u8] = match a.rights {
-                Rights::Read => b" r",
+                Rights::Read | Rights::Out => b" r",
                 Rights::Write | Rights::Device => b" rw",
                 Rights::Exec => b" rx",
             };

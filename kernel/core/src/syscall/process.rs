@@ -241,8 +241,9 @@ fn arguments(argv: u64, argc: u64) -> Result<List<Bytes>> {
 pub(super) fn exec(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [path, path_len, argv, argc, ..] = a;
     let len = usize::try_from(path_len).unwrap_or(usize::MAX);
-    let path = crate::name::ops::path_in(UserBuf { addr: path, len })?;
-    let program = proc::open_program(path, arguments(argv, argc)?)?;
+    let path = UserBuf { addr: path, len };
+    let load = || proc::open_program(crate::name::ops::path_in(path)?, arguments(argv, argc)?);
+    let program = crate::mem::laundry::patiently(load)?;
     proc::replace(me, program)?;
     Ok(0)
 }

@@ -7,6 +7,7 @@
 use super::{here, put};
 use crate::base::Bytes;
 use crate::machine;
+use crate::mem::space::Access;
 use crate::mem::{Pages, Space};
 use crate::msg::{Data, Msg, Result, UserBuf};
 use abi::error::Error;
@@ -142,8 +143,11 @@ impl Parcel {
         match (&mut m.data, frame) {
             (Data::ToUser(to) | Data::Take(to), Some(frame)) => {
                 let n = n.min(to.len.saturating_sub(at));
-                if n > 0 && !machine::frame_to_user(frame, offset, part(*to, at, n)) {
-                    return Err(Error::BadAddress.into());
+                let to = part(*to, at, n);
+                while n > 0 && !machine::frame_to_user(frame, offset, to) {
+                    if !crate::entry::bring(to, Access::Write) {
+                        return Err(Error::BadAddress.into());
+                    }
                 }
                 Ok(n)
             }

@@ -18,6 +18,7 @@ pub(super) const FILES: &[Fixed] = &[
     ("power", 0o220),
     ("random", 0o644),
     ("segments", 0o444),
+    ("swap", 0o644),
     ("time", 0o444),
     ("user", 0o444),
     ("zero", 0o444),
@@ -28,9 +29,10 @@ const NULL: u64 = 3;
 const POWER: u64 = 4;
 const RANDOM: u64 = 5;
 const SEGMENTS: u64 = 6;
-const TIME: u64 = 7;
-const USER: u64 = 8;
-const ZERO: u64 = 9;
+const SWAP: u64 = 7;
+const TIME: u64 = 8;
+const USER: u64 = 9;
+const ZERO: u64 = 10;
 
 /// What `power` understands: `off` ends the machine well, `exit N` with a status that its host may see.
 fn power(text: &[u8]) -> Result<()> {
@@ -41,6 +43,15 @@ fn power(text: &[u8]) -> Result<()> {
         (b"off", b"") => machine::power_off(0),
         (b"exit", n) => machine::power_off(parse(n)?),
         _ => Err(Error::BadCtl.into()),
+    }
+}
+
+/// What `swap` understands: the number of a descriptor, whose file programs' pages may go to, or `off`.
+fn swap(text: &[u8]) -> Result<()> {
+    match text {
+        _ if !here::is_owner() => Err(Error::Perm.into()),
+        b"off" => mem::swap::set(None),
+        fd => mem::swap::set(Some(&*here::ports().get(parse(fd)?))),
     }
 }
 
@@ -77,6 +88,7 @@ impl Tree for Sys {
             USER => {
                 t.put(&here::user()?);
             }
+            SWAP => mem::swap::show(&mut t),
             MEMORY => {
                 let (free, all) = mem::frames::usage();
                 let page = abi::limit::PAGE as u64;
@@ -117,9 +129,14 @@ impl Tree for Sys {
                 machine::stir(buf.get(..n).unwrap_or(&[]));
                 wrote(m)
             }
-            POWER => {
+            POWER | SWAP => {
                 let mut buf = [0; 32];
-                power(command(m, &mut buf)?)?;
+                let text = command(m, &mut buf)?;
+                if of.path == SWAP {
+                    swap(text)?
+                } else {
+                    power(text)?
+                }
                 wrote(m)
             }
             _ => Err(Error::Perm.into()),

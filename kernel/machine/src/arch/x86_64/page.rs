@@ -13,7 +13,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel_core::base::Spin;
 use kernel_core::machine::{Frame, KERNEL_STACK, Rights, Root};
-use kernel_core::mem::frames;
+use kernel_core::mem::frames::{self, For};
 
 /// Where physical address 0 is.
 pub(super) const DIRECT: u64 = 0xffff_8000_0000_0000;
@@ -34,6 +34,8 @@ const LARGE: u64 = 0x80;
 const NO_EXECUTE: u64 = 1 << 63;
 /// Not present, and not to be made either: what was there was given away.
 const GONE: u64 = 1 << 9;
+/// Not present, but the entry of a page: its frame, or its place in swap, is in the entry.
+const OUT: u64 = 1 << 10;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const TABLE: u64 = PRESENT | WRITE | USER;
 
@@ -67,7 +69,7 @@ fn index(addr: u64, level: u32) -> u64 {
 type Take<'a> = &'a mut dyn FnMut() -> Option<u64>;
 
 fn zeroed_table() -> Option<u64> {
-    frames::zeroed().ok().map(|f| f.0 << 12)
+    frames::zeroed(For::Kernel).ok().map(|f| f.0 << 12)
 }
 
 /// The entry of a level for an address, making tables on the way if there is a source for them.
@@ -91,15 +93,22 @@ fn walk(root: u64, addr: u64, level: u32, mut take: Option<Take<'_>>) -> Option<
 
 fn bits(rights: Rights) -> u64 {
     match rights {
-        Rights::Read => NO_EXECUTE,
-        Rights::Write => WRITE | NO_EXECUTE,
-        Rights::Exec => 0,
-        Rights::Device => WRITE | NO_EXECUTE | UNCACHED,
+        Rights::Read => PRESENT | USER | NO_EXECUTE,
+        Rights::Write => PRESENT | USER | WRITE | NO_EXECUTE,
+        Rights::Exec => PRESENT | USER,
+        Rights::Device => PRESENT | USER | WRITE | NO_EXECUTE | UNCACHED,
+        Rights::Out => OUT,
     }
+}
+
+/// Is it the entry of a page, mapped or not?
+fn is_page(entry: u64) -> bool {
+    entry & (PRESENT | OUT) != 0
 }
 
 fn decode(entry: u64) -> (Frame, Rights) {
     let rights = match (entry & WRITE != 0, entry & NO_EXECUTE != 0) {
+        _ if entry & PRESENT == 0 => Rights::Out,
         (true, _) if entry & UNCACHED != 0 => Rights::Device,
         (true, _) => Rights::Write,
         (false, true) => Rights::Read,
@@ -245,7 +254,7 @@ fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool {
     debug_assert!(addr < USER_END);
     let made = || walk(root.0.0 << 12, addr, 0, Some(&mut zeroed_table));
     let Some(e) = leaf(root, addr).or_else(made) else { return false };
-    e.store(frame.0 << 12 | PRESENT | USER | bits(rights), Ordering::Release);
+    e.store(frame.0 << 12 | bits(rights), Ordering::Release);
     true
 }
 
@@ -271,13 +280,13 @@ fn leaf(root: Root, addr: u64) -> Option<&'static AtomicU64> {
 #[unsafe(no_mangle)]
 fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)> {
     let old = leaf(root, addr)?.swap(0, Ordering::AcqRel);
-    (old & PRESENT != 0).then(|| decode(old))
+    is_page(old).then(|| decode(old))
 }
 
 #[unsafe(no_mangle)]
 fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
     let e = leaf(root, addr)?.load(Ordering::Acquire);
-    (e & PRESENT != 0).then(|| decode(e))
+    is_page(e).then(|| decode(e))
 }
 
 /// The first entry of a table, of those from one up to another, that has any of these bits; `to` if none has. Most of a
@@ -351,9 +360,9 @@ fn mapped(
 ) -> Option<(u64, Frame, Rights)> {
     let mut from = from;
     loop {
-        let (at, _, e) = next(root, from, to, PRESENT)?;
+        let (at, _, e) = next(root, from, to, PRESENT | OUT)?;
         let value = access(e);
-        if value & PRESENT != 0 {
+        if is_page(value) {
             let (frame, rights) = decode(value);
             return Some((at, frame, rights));
         }
@@ -376,7 +385,7 @@ fn next_gone(root: Root, from: u64, to: u64) -> Option<(u64, u8)> {
 #[unsafe(no_mangle)]
 fn set_gone(root: Root, addr: u64, level: u8, gone: bool) -> bool {
     let Some(e) = walk(root.0.0 << 12, addr, level.into(), Some(&mut zeroed_table)) else { return false };
-    if e.load(Ordering::Relaxed) & PRESENT == 0 {
+    if !is_page(e.load(Ordering::Relaxed)) {
         e.store(if gone { GONE } else { 0 }, Ordering::Relaxed);
     }
     true
@@ -407,12 +416,12 @@ fn put_table(root: Root, addr: u64, level: u8, table: Frame) -> bool {
 #[unsafe(no_mangle)]
 fn table_entry(table: Frame, index: u64) -> Option<Frame> {
     let e = entry(table.0 << 12, index).load(Ordering::Relaxed);
-    (e & PRESENT != 0).then_some(Frame((e & ADDRESS) >> 12))
+    is_page(e).then_some(Frame((e & ADDRESS) >> 12))
 }
 
 #[unsafe(no_mangle)]
 fn set_table_entry(table: Frame, index: u64, frame: Frame, level: u8) {
-    let bits = if level == 0 { PRESENT | USER | bits(Rights::Write) } else { TABLE };
+    let bits = if level == 0 { bits(Rights::Write) } else { TABLE };
     entry(table.0 << 12, index).store(frame.0 << 12 | bits, Ordering::Relaxed);
 }
 
@@ -514,5 +523,5 @@ pub(super) fn kernel_flags(addr: u64) -> Option<(bool, bool)> {
 
 /// A page that stays for ever as a stack for faults that must not happen: the address above it.
 pub(super) fn emergency_stack() -> Option<u64> {
-    frames::zeroed().ok().map(|f| DIRECT + (f.0 << 12) + PAGE as u64)
+    frames::zeroed(For::Kernel).ok().map(|f| DIRECT + (f.0 << 12) + PAGE as u64)
 }

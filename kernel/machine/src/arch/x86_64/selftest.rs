@@ -9,7 +9,7 @@ use crate::log;
 use abi::limit::{PAGE, TEXT, USER_END};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use kernel_core::machine::{self, Context, Frame, Rights};
-use kernel_core::mem::frames;
+use kernel_core::mem::frames::{self, For};
 use kernel_core::msg::UserBuf;
 
 /// A test: its name, and whether it went well.
@@ -67,7 +67,7 @@ fn overflow() {
 fn frames_are_distinct() -> bool {
     let mut all = [Frame(0); 64];
     for (i, slot) in all.iter_mut().enumerate() {
-        let Ok(f) = frames::zeroed() else { return false };
+        let Ok(f) = frames::zeroed(For::Kernel) else { return false };
         machine::write_frame(f, 0, &(i as u64).to_le_bytes());
         *slot = f;
     }
@@ -84,7 +84,7 @@ fn frames_are_distinct() -> bool {
 }
 
 fn pages_come_and_go() -> bool {
-    let (Some(root), Ok(frame)) = (machine::new_root(), frames::zeroed()) else { return false };
+    let (Some(root), Ok(frame)) = (machine::new_root(), frames::zeroed(For::Kernel)) else { return false };
     let mut good = true;
     for addr in [TEXT, TEXT + 0x20_0000, 0x6000_0000_0000, USER_END - 2 * PAGE as u64] {
         for rights in [Rights::Read, Rights::Write, Rights::Exec] {
@@ -113,7 +113,7 @@ fn the_image_is_protected() -> bool {
 }
 
 fn copies_stop_at_what_is_not_there() -> bool {
-    let (Some(root), Ok(frame)) = (machine::new_root(), frames::zeroed()) else { return false };
+    let (Some(root), Ok(frame)) = (machine::new_root(), frames::zeroed(For::Kernel)) else { return false };
     let mut good = machine::map(root, TEXT, frame, Rights::Write);
     machine::load(root);
     let at = |addr, len| UserBuf { addr, len };
