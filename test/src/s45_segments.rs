@@ -35,11 +35,14 @@ fn tortured(ctx: &mut Ctx) -> Result<usize, crate::ctx::Failure> {
     let ended = machine::run(&options, &kernel, &archive, streams)?;
     println!("{}", ended.log);
     ensure(ended.end == End::Code(PASSED), || format!("{:?}\n{}", ended.end, ended.tail()))?;
+    for kind in ["evicted-text", "evicted-clean", "evicted-own", "laundered"] {
+        ensure(counter(&ended.log, kind) > 0, || format!("no page is counted as {kind}\n{}", ended.log))?;
+    }
     Ok(ended.log.lines().filter(|l| l.starts_with("ok ")).count())
 }
 
 /// What a counter of `#sys/counters` says in a machine's output.
-fn counter(out: &str, name: &str) -> u64 {
+pub(crate) fn counter(out: &str, name: &str) -> u64 {
     out.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
 }
 

@@ -5,12 +5,14 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{ORDWR, OREAD, OWRITE, QTDIR, QTFILE, Qid};
+use portolan::abi::limit::PAGE;
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec;
 use portolan::alloc::vec::Vec;
 use portolan::fs::Stat;
 use portolan::portal::{self, Limits, Portal};
+use portolan::segment::{Access, Segment};
 use portolan::served::{self, Ctx, Mode, Opened, Queue, Server, Sink, Source};
 use portolan::{File, Mutex, Result, fs};
 
@@ -51,6 +53,10 @@ struct Filer {
     open: AtomicU32,
     /// Writes of `store` fail while this is not 0.
     refuse: AtomicU32,
+    /// Writes of `store` wait while this is not 0.
+    hold: AtomicU32,
+    /// Another's file, in which the beginning of every write is noted.
+    journal: Mutex<Option<Segment>>,
     queue: Queue,
 }
 
@@ -70,7 +76,9 @@ impl Filer {
 
     fn told(&self, ctx: &Ctx<'_>, text: &str) -> served::Result<()> {
         match text {
+            "hold" => self.hold.store(1, Ordering::SeqCst),
             "open" => {
+                self.hold.store(0, Ordering::SeqCst);
                 self.open.store(1, Ordering::SeqCst);
                 self.queue.wake(ctx.wake, u32::MAX);
             }
@@ -86,7 +94,12 @@ impl Filer {
                 self.store.lock().truncate(5000);
                 self.vers.fetch_add(1, Ordering::Relaxed);
             }
-            _ => return Err(Known::BadCtl.into()),
+            "journal" => *self.journal.lock() = None,
+            _ => {
+                let path = text.strip_prefix("journal ").ok_or(Known::BadCtl)?;
+                let attach = |f: File| Segment::of_file(&f, Access::Write, 0, PAGE);
+                *self.journal.lock() = File::open(path, ORDWR).and_then(attach).ok();
+            }
         }
         Ok(())
     }
@@ -165,6 +178,13 @@ impl Server for Filer {
         from.take(&mut data)?;
         match *node {
             CTL => self.told(ctx, core::str::from_utf8(&data).unwrap_or(""))?,
+            STORE if self.hold.load(Ordering::SeqCst) != 0 => {
+                let seq = self.queue.seq();
+                if self.hold.load(Ordering::SeqCst) != 0 {
+                    return Err(self.queue.wait(seq));
+                }
+                return Err(Known::Interrupted.into());
+            }
             STORE if self.refuse.load(Ordering::Relaxed) != 0 => return Err(Known::NoSpace.into()),
             STORE => {
                 self.writes.fetch_add(1, Ordering::Relaxed);
@@ -174,6 +194,9 @@ impl Server for Filer {
                     store.resize(end, 0);
                 }
                 store[at..end].copy_from_slice(&data);
+                if let (Some(journal), Some(note)) = (&*self.journal.lock(), data.get(..2)) {
+                    let _ = journal.write(0, note);
+                }
                 self.vers.fetch_add(1, Ordering::Relaxed);
             }
             _ => return Err(Known::Perm.into()),
@@ -226,6 +249,13 @@ pub(super) fn program() -> Result<Vec<u8>> {
 }
 
 fn serve(name: &str) -> Result<Portal> {
+    let portal = stay()?;
+    portal.post(name)?;
+    Ok(portal)
+}
+
+/// A portal before a filer in this process, which is wired from then on.
+pub(super) fn stay() -> Result<Portal> {
     let filer = Filer {
         pattern: (0..BIG).map(pattern).collect(),
         program: program()?,
@@ -234,11 +264,12 @@ fn serve(name: &str) -> Result<Portal> {
         reads: AtomicU64::new(0),
         writes: AtomicU64::new(0),
         open: AtomicU32::new(0),
+        hold: AtomicU32::new(0),
+        journal: Mutex::new(None),
         refuse: AtomicU32::new(0),
         queue: Queue::new(1),
     };
     let (portal, _) = served::serve(filer, &Limits { activations: 8, flags: 0, stack: 0, reserved: 0 })?;
-    portal.post(name)?;
     Ok(portal)
 }
 
