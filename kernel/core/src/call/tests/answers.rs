@@ -60,8 +60,9 @@ fn calls_on_two_cpus_take_no_lock_in_common() {
             kernel(|| drop((session, portal)));
         })
     });
+    // A clock's interrupt may come to both meanwhile, and has locks in common; one of the call's would count hundreds.
     let all = [outcome(&told), outcome(&told)];
-    assert!(all.iter().all(|&(before, after)| before == after), "locks went from CPU to CPU: {all:?}");
+    assert!(all.iter().all(|&(before, after)| after - before < 20), "locks went from CPU to CPU: {all:?}");
     drop(both);
 }
 
