@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use entries::Entries;
 use inode::{File, Inode, Meta};
 use ninep::Stat;
-use pages::{MOST, PAGE_COST, Pages};
+use pages::{MOST, Pages};
 use serve::{Ctx, Error, Fail, Listing, Mode, Opened, Result, Server, Sink, Source, perm};
 use sync::{Lock, Shared};
 use users::{Users, Who, copy_name};
@@ -166,19 +166,16 @@ impl Ramfs {
     fn put(&self, meta: &mut Meta, mut offset: u64, source: &mut Source<'_>) -> Result<u32> {
         let mut taken = 0;
         while source.left() > 0 {
-            let written = match self.users.charge(&meta.uid, PAGE_COST) {
-                Ok(()) => {
-                    let before = meta.pages.bytes();
-                    let written = meta.pages.write(offset, source);
-                    let grown = meta.pages.bytes() - before;
-                    self.users.refund(&meta.uid, PAGE_COST.saturating_sub(grown));
-                    meta.charged += grown;
-                    written
-                }
-                // Near the quota: a page that is there can still be written.
-                Err(e) if !meta.pages.has(offset) => Err(e),
-                Err(_) => meta.pages.write(offset, source),
-            };
+            let cost = meta.pages.cost(offset);
+            let written = self.users.charge(&meta.uid, cost).and_then(|()| {
+                let before = meta.pages.bytes();
+                let written = meta.pages.write(offset, source);
+                let grown = meta.pages.bytes() - before;
+                // Without memory for the page itself only what leads to it is there.
+                self.users.refund(&meta.uid, cost - grown);
+                meta.charged += grown;
+                written
+            });
             match written {
                 Ok(n) => {
                     offset += n as u64;

@@ -12,12 +12,8 @@ use sync::Bytes;
 
 const BITS: u32 = 6;
 const BRANCHES: usize = 1 << BITS;
-/// Levels that lead to every page below 2^63 bytes.
-const LEVELS: u32 = 9;
 /// Bytes of a level's node, as they are charged.
 const NODE: u64 = (BRANCHES * size_of::<Slot>()) as u64;
-/// The most that writing one page can add to a file.
-pub(crate) const PAGE_COST: u64 = PAGE as u64 + LEVELS as u64 * NODE * 2;
 /// Largest file.
 pub(crate) const MOST: u64 = i64::MAX as u64;
 
@@ -64,6 +60,29 @@ impl Pages {
     /// Is there a page at this offset?
     pub(crate) fn has(&self, offset: u64) -> bool {
         self.get(offset / PAGE as u64).is_some()
+    }
+
+    /// Memory that a write at this offset adds: a page, if there is none, and the nodes that lead to it.
+    pub(crate) fn cost(&self, offset: u64) -> u64 {
+        if self.has(offset) {
+            return 0;
+        }
+        let index = offset / PAGE as u64;
+        let (mut slot, mut level, mut nodes) = (&self.root, self.levels, 0);
+        while index >> (BITS * level) != 0 {
+            level += 1;
+        }
+        if level > self.levels && !matches!(slot, Slot::Empty) {
+            // What is there moves below new nodes, at whose top the page's way is another.
+            nodes = level - self.levels;
+            level -= 1;
+            slot = &Slot::Empty;
+        }
+        while let Slot::Node(node) = slot {
+            level -= 1;
+            slot = node.get((index >> (BITS * level)) as usize % BRANCHES).unwrap_or(&Slot::Empty);
+        }
+        PAGE as u64 + u64::from(nodes + level) * NODE
     }
 
     /// The place of a page, made if it is not there.
