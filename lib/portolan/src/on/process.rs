@@ -115,9 +115,10 @@ impl Command {
     }
 
     /// What it has apart from this process: the flags of [rfork](fork), instead of descriptors and environment.
-    /// With `RFCFDG` it gets no descriptors, and what keeps it from starting is its exit status.
+    /// With `RFCFDG` it gets no descriptors, and what keeps it from starting is its exit status; otherwise it has a table of
+    /// its own in any case, since what becomes its first three would become this process's.
     pub fn flags(&mut self, flags: u32) -> &mut Command {
-        self.flags = flags;
+        self.flags = if flags & RFCFDG == 0 { flags | RFFDG } else { flags };
         self
     }
 
