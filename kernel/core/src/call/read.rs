@@ -52,7 +52,7 @@ pub fn read(session: &Ref<Session>, me: &Thread, fid: u32, to: UserBuf, offset: 
     let [first, _] = act.window;
     let (x, answer) = cross(portal, me, x, (op::TREAD, depth), &request, machine::enter_portal_clean)?;
     let count = answer.count() as usize;
-    let usual = answer.head as u16 == const { op::TREAD as u16 + 1 | (Term::Copy as u16) << 8 }
+    let usual = answer.head as u16 == const { (op::TREAD as u16 + 1) | ((Term::Copy as u16) << 8) }
         && count <= to.len.min(PAGE)
         && (count == 0
             || answer.w1 == 0 && machine::frame_to_user(first, 0, UserBuf { addr: to.addr, len: count }));

@@ -35,7 +35,7 @@ fn calls_on_two_cpus_take_no_lock_in_common() {
     // Both come here before either goes on.
     let meet = |here: &AtomicU32| {
         here.fetch_add(1, Ordering::SeqCst);
-        while here.load(Ordering::SeqCst) % 2 != 0 {
+        while !here.load(Ordering::SeqCst).is_multiple_of(2) {
             std::thread::yield_now();
         }
     };
