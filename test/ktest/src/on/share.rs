@@ -236,7 +236,9 @@ fn gives() -> Result<()> {
         s.give(&File::create("/mnt/f", ORDWR.into(), 0o666)?, PAGES * PAGE)?;
         let (now, moved) = (super::counters()?["frames"], given()? - first);
         check!(moved == PAGES as u64, "{moved} of {PAGES} pages were moved");
-        check!(now < frames + 100, "{frames} frames have become {now}");
+        // Others come back from swap meanwhile, if torture has taken them.
+        let more = if super::segment::tortured() { 100 + PAGES as u64 / 2 } else { 100 };
+        check!(now < frames + more, "{frames} frames have become {now}");
         is(&attach("/mnt/f", Access::Read)?, 3)?;
         let s = filled(20, 4)?;
         check!(s.address() == at, "memory that was given stays attached");
@@ -296,7 +298,9 @@ fn gives_copies() -> Result<()> {
         let _ = sys::pwrite(go[1], b"x", -1);
         let w = process::wait_for(pid)?.status;
         check!(w.is_empty(), "{w}");
-        check!(given()? == before, "a page that a fork shares was moved");
+        // Torture may have brought it back from swap, and then it is the giver's alone.
+        let alone = super::segment::tortured();
+        check!(alone || given()? == before, "a page that a fork shares was moved");
         for fd in go {
             let _ = sys::close(fd);
         }
