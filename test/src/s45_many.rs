@@ -44,6 +44,7 @@ const RISING: &[&str] = &[
     "evicted-clean",
     "evicted-own",
     "laundered",
+    "fetched",
 ];
 
 /// How many activations the pools may have grown by, each of some 80 KiB.

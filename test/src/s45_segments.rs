@@ -1,7 +1,9 @@
 //! Files as memory: the tests of segments while everything is evicted all the time, and a file of the host's that is four
-//! times as large as the machine's memory, read and changed through mappings.
+//! times as large as the machine's memory, read through a mapping; one that two processes have attached, of whom one
+//! changes it; and pages that are moved from file to file.
 
 use crate::ctx::{Ctx, Outcome, ensure};
+use crate::s47_swap::word;
 use std::process::Command;
 use std::time::Duration;
 use xtask::image;
@@ -15,8 +17,8 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ctx.need_deb(&["qemu-system-x86"])?;
     let passed = tortured(ctx)?;
     let evicted = large(ctx)?;
-    let moved = moved(ctx)?;
-    Ok(format!("{passed} under torture; 64 MiB in 16: {evicted}; {moved}"))
+    let (moved, seen) = (moved(ctx)?, seen(ctx)?);
+    Ok(format!("{passed} under torture; 64 MiB in 16: {evicted}; {seen}; {moved}"))
 }
 
 /// The tests inside the machine whose names begin with t6, with `torture=evict`.
@@ -73,6 +75,32 @@ wc -c /tmp/b/f";
     ensure(g1 - g0 >= pages && g2 - g1 >= pages, || format!("{given:?} pages given, of {pages} each time"))?;
     ensure(s1 - s0 >= pages, || format!("{shared:?} pages shared, of {pages}"))?;
     Ok(format!("cp and mv moved {} and {} pages, a mapping shared {}", g1 - g0, g2 - g1, s1 - s0))
+}
+
+/// Two processes have a file of 64 MiB attached, and one sees what the other writes; after a sync the host has just that.
+/// Each page comes in once.
+fn seen(ctx: &mut Ctx) -> Result<String, crate::ctx::Failure> {
+    const PAGES: usize = 64 << 8;
+    const SCRIPT: &str = "cd /n/host; cat /dev/counters | grep fetched
+./toucher pair both 6; sync both; cat /dev/counters | grep fetched; grep dirty /dev/counters";
+    let share = ctx.scratch().join("pair");
+    std::fs::create_dir_all(&share)?;
+    let filled = |seed| (0..PAGES << 9).flat_map(|i| word(seed, 8 * i).to_le_bytes()).collect::<Vec<u8>>();
+    std::fs::write(share.join("both"), filled(6))?;
+    std::fs::copy(image::build_programs(&["toucher"])?.join("toucher"), share.join("toucher"))?;
+    let mut command = Command::new(ctx.bin("xtask")?);
+    command.args(["run", "--memory", "256", "--timeout", "200", "--share"]).arg(&share);
+    let said = ctx.run(command.args(["-c", SCRIPT]))?;
+    ensure(said.matches("all right\n").count() == 2, || format!("the pair says {said}"))?;
+    ensure(std::fs::read(share.join("both"))? == filled(7), || "the host's file is another".into())?;
+    let fetched: Vec<usize> =
+        said.lines().filter_map(|l| l.strip_prefix("fetched ")?.trim().parse().ok()).collect();
+    let [before, after] = fetched[..] else { return Err(format!("counters: {said}").into()) };
+    // Of the programs that ran meanwhile something came too.
+    let came = after - before;
+    ensure((PAGES..PAGES + PAGES / 50).contains(&came), || format!("{came} pages came in, for {PAGES}"))?;
+    ensure(counter(&said, "dirty") == 0, || format!("not all was written: {said}"))?;
+    Ok(format!("{came} pages came in for two processes and {PAGES} pages"))
 }
 
 /// Sums a file of 64 MiB through a mapping in a machine of 16 MiB.

@@ -90,6 +90,6 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
 }
 
 /// The rule by which toucher fills memory.
-fn word(seed: u64, at: usize) -> u64 {
+pub(crate) fn word(seed: u64, at: usize) -> u64 {
     ((at as u64).wrapping_add(seed << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17)
 }

@@ -77,6 +77,8 @@ counters! {
     BUSY "busy",
     /// Locks that were held when a CPU wanted them. Never falls.
     CONTENDED "contended",
+    /// Pages that servers gave for segments; never falls.
+    FETCHED "fetched",
     /// Pages of programs' code and constants that were evicted; never falls.
     TEXT_OUT "evicted-text",
     /// Clean pages of other files that were evicted; never falls.

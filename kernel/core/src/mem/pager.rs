@@ -118,15 +118,19 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
     };
     let mut inner = segment.inner.lock();
     inner.shares |= shares != COPIES;
+    let mut fetched = 0u64;
     for (p, &frame) in (first..).zip(batch.get()) {
         // Whole pages that have come, and the last with its tail of zeroes.
         let came = read.is_ok_and(|end| p.saturating_mul(PAGE64) < end);
         let event = if came { Event::Fetched } else { Event::NotFetched };
         let after = (p < last).then(|| inner.pages.event(p, event, frame)).flatten();
-        if frame != NONE && after.is_none_or(|(s, _)| !s.here()) {
+        if after.is_some_and(|(s, _)| s.here()) {
+            fetched = fetched.wrapping_add(1);
+        } else if frame != NONE {
             frames::free(frame);
         }
     }
+    counters::FETCHED.rise(fetched);
     if let Ok(end) = read
         && end < length
     {
