@@ -2,11 +2,11 @@
 //!
 //! A process's own thread clunks what it dropped before its system call ends, so that a close has happened when it
 //! returns. A handler never does, since it would call servers, perhaps its own, under locks that it holds; nor does
-//! a thread that dies: theirs are left to a thread of the kernel.
+//! a thread that dies or is the kernel's: theirs are left to a thread of the kernel.
 
 use crate::base::{Queue, Ref, Spin};
 use crate::session::Session;
-use crate::thread::{self, KILL, REAP, Thread, current, park};
+use crate::thread::{self, KERNEL, KILL, REAP, Thread, current, park};
 use core::sync::atomic::Ordering;
 
 /// Sessions with doomed fids. Taken under no other lock but a session's `fids`, and under it none.
@@ -17,7 +17,8 @@ static REAPER: Spin<Option<Ref<Thread>>> = Spin::new(None);
 pub(crate) fn announce(session: Ref<Session>) {
     DOOMED.lock().push(session);
     let me = current();
-    if me.act.is_none() && !me.has_pending(KILL) {
+    // One of the kernel's has no way out of a system call.
+    if me.act.is_none() && me.priority() < KERNEL && !me.has_pending(KILL) {
         me.pending.fetch_or(REAP, Ordering::Relaxed);
     } else {
         wake();
