@@ -132,7 +132,7 @@ fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
     t.send("\x1a\x11\x11")?;
     t.prompt()?;
     // Where there is no room for what is new, what was stays.
-    t.send("ramfs -q 65536 -s small /n; seq 4000 >/n/g; edit /n/g\r")?;
+    t.send("ramfs -q 32768 -s small /n; seq 4000 >/n/g; edit /n/g\r")?;
     t.until(" of 400")?;
     t.send("new \x13")?;
     t.until("NOT saved")?;

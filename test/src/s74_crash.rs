@@ -6,10 +6,12 @@ use std::process::Command;
 use xtask::image;
 use xtask::machine::End;
 
+/// The supervisor learns of an end in its own time, for which the script leaves some.
 const SCRIPT: &str = r"
 misfit crash; echo status: $status
 misfit panic; echo status: $status
 cat /n/crash
+failed=$status; sleep 1; exit $failed
 ";
 
 /// The scenario.
