@@ -1,4 +1,5 @@
-//! Counters of what exists, for tests and for those who watch: each must return to where it was.
+//! Counters of what exists, for tests and for those who watch: each must return to where it was. From `switches` on, which
+//! whoever compares two readings relies on, come those of what has happened, which never fall.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,26 +70,26 @@ counters! {
     DIRTY "dirty",
     /// Pages of programs' own memory that are in swap.
     SWAP "swap",
-    /// Switches from one thread to another; never falls.
+    /// Switches from one thread to another.
     SWITCHES "switches",
-    /// Threads put on a run queue; never falls.
+    /// Threads put on a run queue.
     READIED "readied",
-    /// Slow paths of a portal call: no activation was free. Never falls.
+    /// Slow paths of a portal call: no activation was free.
     BUSY "busy",
-    /// Locks that were held when a CPU wanted them. Never falls.
+    /// Locks that were held when a CPU wanted them.
     CONTENDED "contended",
-    /// Pages that servers gave for segments; never falls.
+    /// Pages that servers gave for segments.
     FETCHED "fetched",
-    /// Pages of programs' code and constants that were evicted; never falls.
+    /// Pages of programs' code and constants that were evicted.
     TEXT_OUT "evicted-text",
-    /// Clean pages of other files that were evicted; never falls.
+    /// Clean pages of other files that were evicted.
     CLEAN_OUT "evicted-clean",
-    /// Pages that servers have shared; never falls.
+    /// Pages that servers have shared.
     SHARED "shared",
-    /// Pages that servers have taken from writers that gave them; never falls.
+    /// Pages that servers have taken from writers that gave them.
     GIVEN "given",
-    /// Pages of programs' own memory that went to swap; never falls.
+    /// Pages of programs' own memory that went to swap.
     SWAPPED "evicted-own",
-    /// Dirty pages that were written back; never falls.
+    /// Dirty pages that were written back.
     LAUNDERED "laundered",
 }

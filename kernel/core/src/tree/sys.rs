@@ -100,10 +100,10 @@ impl Tree for Sys {
                 line(&mut t, machine::kernel_bytes(), b" kernel\n");
             }
             COUNTERS => {
+                t.put(b"frames ").number(mem::frames::used()).put(b"\n");
                 for (name, counter) in counters::ALL {
                     t.put(name.as_bytes()).put(b" ").number(counter.get()).put(b"\n");
                 }
-                t.put(b"frames ").number(mem::frames::used()).put(b"\n");
             }
             // A line for each file that has pages here: who uses it, and pages by state.
             SEGMENTS => mem::segment::each(|s| {
