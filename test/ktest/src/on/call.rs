@@ -89,9 +89,18 @@ fn dies(how: &str) -> Result<()> {
     })
 }
 
-/// Does something in a child: its status.
+/// Does something in a child with descriptors of its own: its number.
 pub(super) fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(RFFDG)?;
+    child_with(RFFDG, run)
+}
+
+/// Does something in a child that shares the descriptors.
+pub(super) fn sharing_child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
+    child_with(0, run)
+}
+
+fn child_with(flags: u32, run: impl FnOnce() -> Result<()>) -> Result<u32> {
+    let pid = process::fork(flags)?;
     if pid == 0 {
         match run() {
             Ok(()) => sys::exits(b""),

@@ -1,6 +1,7 @@
 //! Pages that change hands: by exchange at a tag, and given by mailbox and pipe.
 #![allow(unsafe_code, reason = "attaches memory and gives it away")]
 
+use super::call::{counter, sharing_child as child};
 use super::{Test, check, fails, filer, imp};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -50,17 +51,6 @@ fn put(at: u64, value: u64) {
 
 fn get(at: u64) -> u64 {
     word(at).load(Ordering::SeqCst)
-}
-
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(0)?;
-    if pid == 0 {
-        match run() {
-            Ok(()) => sys::exits(b""),
-            Err(e) => sys::exits(e.words().as_bytes()),
-        }
-    }
-    Ok(pid)
 }
 
 fn ended_well(pid: u32) -> Result<()> {
@@ -261,13 +251,6 @@ fn is_gone(at: u64) -> Result<()> {
     let status = process::wait_for(pid)?.status;
     check!(status.contains("fault read"), "{at:#x} is there after it was given: {status:?}");
     Ok(())
-}
-
-/// Counts in the kernel.
-fn counter(name: &str) -> Result<u64> {
-    let text = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
-    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    line.ok_or_else(|| Error::new("no such counter"))
 }
 
 /// Start in the page, length: what is given; start in the page of the reader.

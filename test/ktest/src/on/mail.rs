@@ -1,6 +1,7 @@
 //! Mailboxes: who gets which message and which reply, who waits and is told, and a portal in a mailbox's place.
 #![allow(unsafe_code, reason = "is entered by the kernel as a portal")]
 
+use super::call::sharing_child as child;
 use super::{Test, check, fails};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -26,18 +27,6 @@ pub(super) const TESTS: &[Test] = &[
     ("t38_mail_by_a_portal_looks_the_same", portal),
     ("t38_mail_of_many_who_are_killed", crowd),
 ];
-
-/// A child that runs this and ends; its failure is its status.
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(0)?;
-    if pid == 0 {
-        match run() {
-            Ok(()) => sys::exits(b""),
-            Err(e) => sys::exits(e.words().as_bytes()),
-        }
-    }
-    Ok(pid)
-}
 
 fn ended_well(pid: u32) -> Result<()> {
     let e = process::wait_for(pid)?;

@@ -1,5 +1,6 @@
 //! Processes: fork and wait, memory, notes, groups, semaphores, threads.
 
+use super::call::sharing_child as child;
 use super::{Test, check, fails};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -25,17 +26,6 @@ pub(super) const TESTS: &[Test] = &[
     ("t36_proc_out_of_memory_is_an_error", out_of_memory),
     ("t37_proc_exec_of_nonsense", exec_nonsense),
 ];
-
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(0)?;
-    if pid == 0 {
-        match run() {
-            Ok(()) => sys::exits(b""),
-            Err(e) => sys::exits(e.words().as_bytes()),
-        }
-    }
-    Ok(pid)
-}
 
 fn fork_and_wait() -> Result<()> {
     let mut pids = vec![];

@@ -1,12 +1,13 @@
 //! Segments: files as memory, from a server that knows nothing of it.
 #![allow(unsafe_code, reason = "touches what it should not")]
 
+use super::call::{child, words};
 use super::{Test, check, fails, filer, imp};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use filer::{BIG, pattern};
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{OEXEC, ORDWR, OREAD, OWRITE, RFFDG, SGEXEC, SGWRITE};
+use portolan::abi::file::{OEXEC, ORDWR, OREAD, OWRITE, SGEXEC, SGWRITE};
 use portolan::abi::limit::PAGE;
 use portolan::alloc::format;
 use portolan::alloc::string::String;
@@ -58,22 +59,6 @@ fn open(name: &str, mode: u8) -> Result<File> {
 fn attach(name: &str, access: Access, len: usize) -> Result<Segment> {
     let mode = if access == Access::Write { ORDWR } else { OREAD };
     Segment::of_file(&open(name, mode)?, access, 0, len)
-}
-
-/// Does something in a child: its words at its end.
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(RFFDG)?;
-    if pid == 0 {
-        match run() {
-            Ok(()) => sys::exits(b""),
-            Err(e) => sys::exits(e.words().as_bytes()),
-        }
-    }
-    Ok(pid)
-}
-
-fn words(pid: u32) -> Result<String> {
-    process::wait_for(pid).map(|e| e.status)
 }
 
 /// Does the kernel evict what it can all the time? Then what was read is read again.

@@ -3,6 +3,7 @@
 //! It is mounted twice, as two trees: what is attached by way of the one is not known to the other, but by the server.
 #![allow(unsafe_code, reason = "touches attached memory")]
 
+use super::call::counter;
 use super::{Test, check, imp};
 use portolan::abi::file::{ORDWR, OREAD, RFFDG};
 use portolan::abi::limit::PAGE;
@@ -220,21 +221,14 @@ fn filled(pages: usize, salt: u8) -> Result<Segment> {
     Ok(s)
 }
 
-fn given() -> Result<u64> {
-    let all = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
-    all.lines()
-        .find_map(|l| l.strip_prefix("given ")?.parse().ok())
-        .ok_or_else(|| Error::new("no such counter"))
-}
-
 /// What is given to a server that takes it is moved, is gone here, and is the file.
 fn gives() -> Result<()> {
     with(|| {
-        let (first, s) = (given()?, filled(PAGES, 3)?);
+        let (first, s) = (counter("given")?, filled(PAGES, 3)?);
         let frames = super::counters()?["frames"];
         let at = s.address();
         s.give(&File::create("/mnt/f", ORDWR.into(), 0o666)?, PAGES * PAGE)?;
-        let (now, moved) = (super::counters()?["frames"], given()? - first);
+        let (now, moved) = (super::counters()?["frames"], counter("given")? - first);
         check!(moved == PAGES as u64, "{moved} of {PAGES} pages were moved");
         // Others come back from swap meanwhile, if torture has taken them.
         check!(super::segment::tortured() || now < frames + 100, "{frames} frames have become {now}");
@@ -247,7 +241,7 @@ fn gives() -> Result<()> {
         let f = File::open("/mnt/f", ORDWR)?;
         f.seek(7 * PAGE as u64)?;
         s.give(&f, 20 * PAGE)?;
-        check!(given()? - first == PAGES as u64 + 20, "what is there is not replaced");
+        check!(counter("given")? - first == PAGES as u64 + 20, "what is there is not replaced");
         let mut b = vec![0; 22 * PAGE];
         let n = f.read_at(&mut b, 6 * PAGE as u64)?;
         let want = |i: usize| match i / PAGE {
@@ -259,12 +253,12 @@ fn gives() -> Result<()> {
             is(&held, 3)?;
         }
         // Where pages don't fit they are copied, and gone all the same.
-        let (s, before) = (filled(10, 5)?, given()?);
+        let (s, before) = (filled(10, 5)?, counter("given")?);
         f.seek(1000)?;
         let at = s.address();
         // SAFETY: nothing refers to the memory.
         let n = unsafe { sys::give(f.fd(), at, 10 * PAGE, -1) };
-        check!(n == Some(10 * PAGE) && given()? == before, "it was moved to where it does not fit");
+        check!(n == Some(10 * PAGE) && counter("given")? == before, "it was moved to where it does not fit");
         let n = f.read_at(&mut b[..10 * PAGE], 1000)?;
         check!(n == 10 * PAGE && (0..n).all(|i| b[i] == fill(i / PAGE, 5)), "bytes went wrong");
         let pid = process::fork(RFFDG)?;
@@ -282,7 +276,7 @@ fn gives() -> Result<()> {
 /// Pages that are others' too are not moved: those that a fork shares, and those that somebody has borrowed.
 fn gives_copies() -> Result<()> {
     with(|| {
-        let (s, before) = (filled(20, 6)?, given()?);
+        let (s, before) = (filled(20, 6)?, counter("given")?);
         let f = File::create("/mnt/f", ORDWR.into(), 0o666)?;
         let go = sys::pipe().ok_or_else(Error::last)?;
         let pid = process::fork(RFFDG)?;
@@ -299,7 +293,7 @@ fn gives_copies() -> Result<()> {
         check!(w.is_empty(), "{w}");
         // Torture may have brought it back from swap, and then it is the giver's alone.
         let alone = super::segment::tortured();
-        check!(alone || given()? == before, "a page that a fork shares was moved");
+        check!(alone || counter("given")? == before, "a page that a fork shares was moved");
         for fd in go {
             let _ = sys::close(fd);
         }

@@ -1,10 +1,11 @@
 //! Memory that is short: swap, the laundry's reserve, and what is known to hang systems whose pagers are programs.
 #![allow(unsafe_code, reason = "undoes an attachment whose failure it looks at")]
 
+use super::call::{child, counter};
 use super::{Test, check, fails, filer, imp, log};
 use core::time::Duration;
 use portolan::abi::error::Error as Known;
-use portolan::abi::file::{ORDWR, OREAD, OWRITE, RFFDG};
+use portolan::abi::file::{ORDWR, OREAD, OWRITE};
 use portolan::abi::limit::PAGE;
 use portolan::alloc::format;
 use portolan::alloc::string::{String, ToString};
@@ -68,17 +69,6 @@ fn with(test: impl FnOnce(u32) -> Result<()>) -> Result<()> {
     r.and(end)
 }
 
-fn child(run: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let pid = process::fork(RFFDG)?;
-    if pid == 0 {
-        match run() {
-            Ok(()) => sys::exits(b""),
-            Err(e) => sys::exits(e.words().as_bytes()),
-        }
-    }
-    Ok(pid)
-}
-
 /// Runs something in a child, whose words at the end must have these among them; none for success.
 fn ends(with: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
     let w = process::wait_for(child(run)?)?.status;
@@ -110,12 +100,6 @@ fn is_filled(all: &[u8]) -> Result<()> {
         check!(page[..8] == (n as u64).to_le_bytes(), "page {n} has {:?}", &page[..8]);
     }
     Ok(())
-}
-
-fn counter(name: &str) -> Result<u64> {
-    let all = String::from_utf8_lossy(&fs::read("#sys/counters")?).into_owned();
-    let found = all.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    found.ok_or_else(|| Error::new("no such counter"))
 }
 
 fn more_than_memory() -> Result<()> {
