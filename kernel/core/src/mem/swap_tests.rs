@@ -84,13 +84,18 @@ fn space() -> Space {
     s
 }
 
-#[test]
-fn a_page_goes_when_it_has_rested_and_comes_back() {
+/// Memory, a swap file of so many slots, and room for what goes there.
+fn begun(slots: usize) -> (fake::Memory, Disk, Cluster) {
     let m = fake::memory();
-    set_slots(64);
-    let disk = Disk::default();
+    set_slots(slots);
     let mut cluster = Cluster::new();
     cluster.make_room().unwrap();
+    (m, Disk::default(), cluster)
+}
+
+#[test]
+fn a_page_goes_when_it_has_rested_and_comes_back() {
+    let (m, disk, mut cluster) = begun(64);
     let s = space();
     let empty = m.free();
     (0..PAGES).for_each(|p| set(&s, BASE + p * PAGE64, p as u8, &disk));
@@ -107,11 +112,7 @@ fn a_page_goes_when_it_has_rested_and_comes_back() {
 
 #[test]
 fn a_write_that_fails_changes_nothing_and_a_full_file_is_told() {
-    let _m = fake::memory();
-    set_slots(20);
-    let disk = Disk::default();
-    let mut cluster = Cluster::new();
-    cluster.make_room().unwrap();
+    let (_m, disk, mut cluster) = begun(20);
     let s = space();
     (0..PAGES).for_each(|p| set(&s, BASE + p * PAGE64, p as u8, &disk));
     turn(&s, &mut cluster, &disk, true, || ()).unwrap();
@@ -127,11 +128,7 @@ fn a_write_that_fails_changes_nothing_and_a_full_file_is_told() {
 /// What a call writes to its caller's page is the caller's, however often the hand comes by.
 #[test]
 fn a_lent_page_stays() {
-    let _m = fake::memory();
-    set_slots(64);
-    let disk = Disk::default();
-    let mut cluster = Cluster::new();
-    cluster.make_room().unwrap();
+    let (_m, disk, mut cluster) = begun(64);
     let s = space();
     set(&s, BASE, 1, &disk);
     let frame = s.hold(BASE, Access::Write).unwrap();
@@ -146,11 +143,7 @@ fn a_lent_page_stays() {
 /// A page that cannot be read stays where it is.
 #[test]
 fn a_read_that_fails_fails_the_touch_alone() {
-    let m = fake::memory();
-    set_slots(64);
-    let disk = Disk::default();
-    let mut cluster = Cluster::new();
-    cluster.make_room().unwrap();
+    let (m, disk, mut cluster) = begun(64);
     let s = space();
     set(&s, BASE, 9, &disk);
     (0..2).for_each(|_| _ = turn(&s, &mut cluster, &disk, true, || ()));
@@ -164,11 +157,7 @@ fn a_read_that_fails_fails_the_touch_alone() {
 /// Several generations of a space, in which everything happens at any time, also while pages are written.
 #[test]
 fn whatever_happens_meanwhile_no_byte_is_lost() {
-    let m = fake::memory();
-    set_slots(120);
-    let disk = Disk::default();
-    let mut cluster = Cluster::new();
-    cluster.make_room().unwrap();
+    let (m, disk, mut cluster) = begun(120);
     let before = (m.free(), crate::counters::SWAP.get());
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
     let mut all = vec![(space(), vec![Some(0u8); PAGES as usize])];
