@@ -8,7 +8,7 @@ use crate::base::{Short, hexadecimal};
 use crate::call;
 use crate::machine;
 use crate::mem;
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::msg::{Fail, Result, UserBuf};
 use crate::proc;
 use crate::sched;

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "declares the machine's symbols")]
 
 use crate::entry::bring;
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::msg::UserBuf;
 use abi::portal::Request;
 

@@ -13,7 +13,7 @@ use super::payload::{self, Source};
 use crate::base::Ref;
 use crate::counters;
 use crate::machine::{Frame, Rights};
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::mem::{Space, frames};
 use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::thread::{Thread, current};

@@ -11,7 +11,7 @@ use super::portal::Portal;
 use crate::base::Ref;
 use crate::entry;
 use crate::machine::{self, Frame};
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::msg::{Data, Msg, Result, UserBuf};
 use crate::session::Session;
 use abi::error::Error;

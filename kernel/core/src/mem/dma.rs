@@ -83,7 +83,8 @@ pub fn physical(space: &Space, addr: u64) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::fake;
-    use crate::mem::space::{Access, Use};
+    use crate::mem::fault::Access;
+    use crate::mem::space::Use;
     use abi::limit::TEXT;
 
     #[test]

@@ -178,7 +178,7 @@ pub fn load(space: &Space, read_at: &mut ReadAt<'_>, share: Share<'_>) -> Result
 mod tests {
     use super::*;
     use crate::fake;
-    use crate::mem::space::Access;
+    use crate::mem::fault::Access;
     use crate::msg::Fail;
     use abi::limit::TEXT;
 

@@ -119,7 +119,7 @@ pub fn text(space: &Space, chan: &Chan, rights: Rights, offset: u64, at: (u64, u
     if at.1 <= WHOLE {
         // So small a program loads completely: it never waits for its server again.
         for page in (start..start.saturating_add(at.1)).step_by(PAGE) {
-            space.fault(page, super::space::Access::Read)?;
+            space.fault(page, super::fault::Access::Read)?;
         }
     }
     Ok(true)

@@ -1,7 +1,8 @@
 //! Giving and receiving against a model: who has which page with which contents, and what is gone.
 
 use super::Pages;
-use super::space::{Access, Space, Use};
+use super::fault::Access;
+use super::space::{Space, Use};
 use crate::fake;
 use crate::machine::Rights;
 use crate::msg::Fail;

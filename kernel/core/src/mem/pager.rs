@@ -4,10 +4,11 @@
 //! of those takes over if that thread leaves. No lock is held meanwhile, and the frames are the reader's until they are
 //! the page's.
 
+use super::fault::Access;
 use super::frames::{self, For};
 use super::segment::{self, AROUND, Inner, Segment};
 use super::shootdown;
-use super::space::{Access, PAGE64};
+use super::space::PAGE64;
 use super::state::{Event, State};
 use crate::base::{Held, List, Ref};
 use crate::counters;

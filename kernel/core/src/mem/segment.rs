@@ -11,10 +11,11 @@
 //! segment's pages is mapped under the segment's lock, and what is unmapped to be freed is shot down under it. Whoever
 //! wants frames tries the locks only, since it may hold any other.
 
+use super::fault::{Access, Miss};
 use super::frames;
 use super::pages::Pages;
 use super::shootdown;
-use super::space::{Access, Miss, PAGE64};
+use super::space::PAGE64;
 use super::state::{Event, State};
 use crate::base::{Bytes, List, Ref, Spin};
 use crate::counters;

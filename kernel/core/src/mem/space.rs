@@ -1,9 +1,8 @@
 //! [`Space`]: what a process can address, as an ordered list of attachments over the machine's page tables.
 //!
 //! The page tables are the only record of which page is where; an attachment says what an absent page of its range
-//! means. Anonymous memory appears zeroed when it is first touched, or at once in a wired space (that of a
-//! process with a portal, so that a server never faults on a server). Memory that many spaces share by file comes with
-//! the pager; processes that share all memory share the space.
+//! means: what a touch makes of it is in `fault`, what a fork does in `copy`, what is given away in `give`, what goes to swap
+//! in `swap`. Processes that share all memory share the space.
 //!
 //! After a fork two spaces share the pages that were private, each mapped without the right to write in an attachment
 //! that has it; a frame knows how many hold it. Who writes first copies, who is left alone writes in place.
@@ -12,15 +11,15 @@
 //! that [`Space::resolve`] found stays what it is until this CPU next spins, switches or leaves the kernel.
 
 use super::dma;
+use super::fault::Access;
 use super::frames::{self, For, Fresh};
-use super::laundry;
 use super::pager;
 use super::segment::{Map, Segment, User};
 use super::shootdown;
 use super::swap;
 use crate::base::{List, Ref, Spin};
 use crate::machine::{self, Frame, Rights, Root};
-use crate::msg::{Fail, Result};
+use crate::msg::Result;
 use crate::name::File;
 use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
@@ -28,13 +27,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub(super) const PAGE64: u64 = PAGE as u64;
 /// No attachment reaches the last page, so that no user address but one is followed by a non-user one.
-const END: u64 = USER_END - PAGE64;
+pub(super) const END: u64 = USER_END - PAGE64;
 /// Where attachments go that name no address.
 const ANYWHERE: u64 = 0x10_0000_0000;
 /// How many frames are taken out before the CPUs are made to forget them.
 const BATCH: usize = 64;
-/// So much of a first stack is wired; more has been used by few servers when they begin to serve.
-const WIRED_STACK: u64 = 16 << 10;
 
 /// What a range is for, as /proc shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,17 +53,6 @@ pub enum Use {
     Device,
 }
 
-/// How a page was touched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Read.
-    Read,
-    /// Written.
-    Write,
-    /// Executed.
-    Exec,
-}
-
 /// A range of a space.
 #[derive(Debug)]
 pub struct Attachment {
@@ -86,58 +72,17 @@ pub struct Attachment {
 
 impl Attachment {
     /// The same range and contents for another space, or a part of it.
-    fn part(&self, start: u64, end: u64) -> Attachment {
+    pub(super) fn part(&self, start: u64, end: u64) -> Attachment {
         let skip = start.saturating_sub(self.start) / PAGE64;
         let file = self.file.as_ref().map(|(user, first)| (user.again(), first.saturating_add(skip)));
         Attachment { start, end, file, ..*self }
     }
 
     /// As its segment knows it.
-    fn map(&self, root: Root, wired: bool) -> Option<(&Ref<Segment>, Map)> {
+    pub(super) fn map(&self, root: Root, wired: bool) -> Option<(&Ref<Segment>, Map)> {
         let (user, first) = self.file.as_ref()?;
         let map = Map { root, start: self.start, end: self.end, first: *first, rights: self.rights, wired };
         Some((user.segment(), map))
-    }
-}
-
-/// Why a touch of a page gave no frame.
-#[derive(Debug)]
-pub enum Miss {
-    /// It may not be touched so, or there is no memory.
-    Fail(Fail),
-    /// A page of a segment is to be brought.
-    Page(Ref<Segment>, u64),
-    /// The segment's server has too many dirty pages.
-    Dirty(Ref<Segment>),
-    /// A page of the space's own is in swap.
-    Out(swap::Hold),
-}
-
-impl From<Fail> for Miss {
-    fn from(e: Fail) -> Miss {
-        Miss::Fail(e)
-    }
-}
-
-impl From<Error> for Miss {
-    fn from(e: Error) -> Miss {
-        Miss::Fail(e.into())
-    }
-}
-
-impl Miss {
-    /// Brings the page, by calling its server; then the touch of that address of a space is to be tried again.
-    fn mend(self, space: &Space, addr: u64) -> Result<()> {
-        let done = match self {
-            Miss::Out(slot) => swap::bring(space, page_of(addr), slot),
-            Miss::Fail(e) => Err(e),
-            Miss::Page(segment, page) => pager::page_in(&segment, page, None),
-            Miss::Dirty(segment) => laundry::relieve(&segment),
-        };
-        match done {
-            Err(Fail::Known(Error::NoMemory)) => laundry::make_room(),
-            done => done,
-        }
     }
 }
 
@@ -148,7 +93,7 @@ pub(super) struct State {
     /// New memory is made at once instead of when it is touched.
     pub(super) wired: bool,
     /// Where the heap starts; its attachment, when there is one, starts here.
-    heap: u64,
+    pub(super) heap: u64,
     /// From [`ANYWHERE`] up to here there is no hole.
     packed: u64,
     /// Behind the page that came from swap last.
@@ -158,7 +103,7 @@ pub(super) struct State {
 /// An address space. Shared by the processes that share memory, by `Ref`.
 #[derive(Debug)]
 pub struct Space {
-    root: Root,
+    pub(super) root: Root,
     /// CPUs that have loaded it at any time.
     cpus: AtomicU32,
     /// Calls that have pages of it lent. Nothing is detached meanwhile.
@@ -168,7 +113,7 @@ pub struct Space {
     pub(super) state: Spin<State>,
 }
 
-fn page_of(addr: u64) -> u64 {
+pub(super) fn page_of(addr: u64) -> u64 {
     addr & !(PAGE64 - 1)
 }
 
@@ -362,7 +307,7 @@ impl Space {
 
     /// Makes the absent pages of a range, which lies in an attachment, up to so many bytes below its end, and those its own
     /// that are shared since a fork.
-    fn populate(&self, start: u64, end: u64, depth: u64, rights: Rights) -> Result<()> {
+    pub(super) fn populate(&self, start: u64, end: u64, depth: u64, rights: Rights) -> Result<()> {
         for addr in (start..end).step_by(PAGE) {
             match machine::lookup(self.root, addr) {
                 None if end.saturating_sub(addr) > depth || self.gone(addr) => {}
@@ -375,37 +320,16 @@ impl Space {
     }
 
     /// Was the page given away?
-    fn gone(&self, addr: u64) -> bool {
+    pub(super) fn gone(&self, addr: u64) -> bool {
         self.next_gone(addr, addr.saturating_add(PAGE64)).is_some()
     }
 
     /// The first place of a range that is marked gone, and the level of the mark.
-    fn next_gone(&self, from: u64, to: u64) -> Option<(u64, u8)> {
+    pub(super) fn next_gone(&self, from: u64, to: u64) -> Option<(u64, u8)> {
         match self.gave.load(Ordering::Relaxed) {
             true => machine::next_gone(self.root, from, to),
             false => None,
         }
-    }
-
-    /// A page that its space may write, and nobody else sees. Under the lock.
-    pub(super) fn own_page(&self, page: u64) -> Result<Frame> {
-        match machine::lookup(self.root, page) {
-            None => self.make(page, Rights::Write, For::Program),
-            Some((frame, Rights::Write)) => Ok(frame),
-            Some((frame, _)) => self.unshare(page, frame),
-        }
-    }
-
-    fn make(&self, addr: u64, rights: Rights, what: For) -> Result<Frame> {
-        if self.gone(addr) {
-            return Err(Error::BadAddress.into());
-        }
-        let frame = frames::zeroed(what)?;
-        if machine::map(self.root, addr, frame, rights) {
-            return Ok(frame);
-        }
-        frames::free(frame);
-        Err(Error::NoMemory.into())
     }
 
     /// Detaches whole attachments, or parts of them.
@@ -570,128 +494,6 @@ impl Space {
         Ok(end)
     }
 
-    /// Serves a fault: makes the page if one belongs there and may be used so, and brings it from its server if need be.
-    pub fn fault(&self, addr: u64, access: Access) -> Result<()> {
-        loop {
-            match self.touch(addr, access, false) {
-                Ok(_) => return Ok(()),
-                Err(miss) => miss.mend(self, addr)?,
-            }
-        }
-    }
-
-    /// As [`Space::fault`], but calls nobody: what is not here is an error.
-    pub fn fault_here(&self, addr: u64, access: Access) -> Result<()> {
-        self.resolve(addr, access).map(drop)
-    }
-
-    /// The frame of a page, made if it was absent and is the space's own. It stays what it is until this CPU spins,
-    /// switches, takes memory or leaves the kernel.
-    pub fn resolve(&self, addr: u64, access: Access) -> Result<Frame> {
-        let found = machine::lookup(self.root, addr);
-        match found {
-            Some((frame, rights)) if allowed(rights, access) => Ok(frame),
-            _ => match self.touch(addr, access, false) {
-                Ok(frame) => Ok(frame),
-                Err(Miss::Fail(e)) => Err(e),
-                Err(_) => Err(Error::BadAddress.into()),
-            },
-        }
-    }
-
-    /// The frame of a page, brought if need be, with a hold on it: it stays what it is until [`frames::release`].
-    pub fn hold(&self, addr: u64, access: Access) -> Result<Frame> {
-        loop {
-            match self.touch(addr, access, true) {
-                Ok(frame) => return Ok(frame),
-                Err(miss) => miss.mend(self, addr)?,
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn touch(&self, addr: u64, access: Access, hold: bool) -> core::result::Result<Frame, Miss> {
-        let state = self.state.lock();
-        let page = page_of(addr);
-        let mapped = machine::lookup(self.root, addr);
-        let frame = match (mapped, state.at(addr)) {
-            (_, Some(a)) if !allowed(a.rights, access) => return Err(Error::BadAddress.into()),
-            (_, Some(a)) if a.file.is_some() => {
-                let Some((segment, map)) = a.map(self.root, state.wired) else {
-                    return Err(Error::BadAddress.into());
-                };
-                return Segment::touch(segment, &map, map.page(page), access, hold);
-            }
-            // What a call lends to an activation is in no attachment.
-            (Some((frame, have)), None) if hold && allowed(have, access) => frame,
-            (Some((frame, have)), Some(_)) if allowed(have, access) => {
-                // Another CPU was first, or this one remembers what was.
-                machine::flush_page(page);
-                frame
-            }
-            (_, Some(a)) if a.kind == Use::Device => return Err(Error::BadAddress.into()),
-            (Some((slot, _)), Some(_)) if swap::is_slot(slot) => {
-                return Err(Miss::Out(swap::Hold::new(slot)?));
-            }
-            (Some((frame, _)), Some(a)) => self.awake(page, frame, a.rights)?,
-            (None, Some(a)) => self.make(page, a.rights, For::Program)?,
-            _ => return Err(Error::BadAddress.into()),
-        };
-        if hold {
-            frames::share(frame)?;
-        }
-        Ok(frame)
-    }
-
-    /// Maps a page that rests, or that was shared at a fork and is written now. Under the lock.
-    fn awake(&self, page: u64, frame: Frame, rights: Rights) -> Result<Frame> {
-        if rights == Rights::Write {
-            return self.unshare(page, frame);
-        }
-        machine::map(self.root, page, frame, rights);
-        Ok(frame)
-    }
-
-    /// Makes a page that was shared at a fork this space's own, to be written. Under the lock.
-    fn unshare(&self, page: u64, frame: Frame) -> Result<Frame> {
-        if !frames::shared(frame) {
-            machine::map(self.root, page, frame, Rights::Write);
-            machine::flush_page(page);
-            return Ok(frame);
-        }
-        let copy = frames::alloc(For::Program)?;
-        machine::copy_frames(copy, 0, frame, 0, PAGE);
-        machine::map(self.root, page, copy, Rights::Write);
-        self.forget();
-        frames::free(frame);
-        Ok(copy)
-    }
-
-    /// Makes every page now, and those of later attachments when they are attached; files are brought. For processes
-    /// with portals.
-    pub fn wire(&self) -> Result<()> {
-        // First, so that no page goes to swap any more.
-        let before = core::mem::replace(&mut self.state.lock().wired, true);
-        let done = self.bring_slots(0, END).and_then(|()| self.bring_own());
-        if done.is_err() {
-            self.state.lock().wired = before;
-        }
-        done?;
-        self.bring()
-    }
-
-    /// Makes every page of its own.
-    fn bring_own(&self) -> Result<()> {
-        let state = self.state.lock();
-        for a in state.list.iter().filter(|a| a.kind != Use::Device && a.file.is_none()) {
-            // A stack is mostly room that is never used: its pages below the first are made as it grows.
-            let depth = if a.kind == Use::Stack { WIRED_STACK } else { u64::MAX };
-            self.populate(a.start, a.end, depth, a.rights)?;
-        }
-        state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
-        Ok(())
-    }
-
     /// Writes what has been written to files in a range back to their servers.
     pub fn flush(&self, addr: u64, len: u64) -> Result<()> {
         let (start, end) = pages(addr, len)?;
@@ -708,102 +510,6 @@ impl Space {
             pager::flush(user.segment())?;
             at = next;
         }
-    }
-
-    /// Is it wired?
-    pub fn is_wired(&self) -> bool {
-        self.state.lock().wired
-    }
-
-    /// Brings every page of every file.
-    pub fn bring(&self) -> Result<()> {
-        let mut at = 0;
-        loop {
-            let next = self
-                .state
-                .lock()
-                .list
-                .iter()
-                .find(|a| a.end > at && a.file.is_some())
-                .map(|a| (a.start, a.end));
-            let Some((start, end)) = next else { return Ok(()) };
-            at = at.max(start);
-            while at < end {
-                self.fault(at, Access::Read)?;
-                at = at.saturating_add(PAGE64);
-            }
-        }
-    }
-
-    /// A space with the same attachments and contents; registers of devices are left out. Pages are shared until one
-    /// of the two writes them, but those of a wired space are copied at once, and so is what is lent at the moment,
-    /// since its borrower may write.
-    #[inline(never)]
-    pub fn copy(&self) -> Result<Space> {
-        let new = Space::new()?;
-        let mut state = self.state.lock();
-        new.gave.store(self.gave.load(Ordering::Relaxed), Ordering::Relaxed);
-        state.not_plain(0, END);
-        let state = state;
-        let kinds = || state.list.iter().filter(|a| !matches!(a.kind, Use::Device | Use::Activation));
-        {
-            let mut to = new.state.lock();
-            to.heap = state.heap;
-            to.list.reserve(state.list.len())?;
-            for a in kinds() {
-                to.list.push(Attachment { plain: false, ..a.part(a.start, a.end) })?;
-            }
-            // Each is in the list before its segment knows it, so that the space's end makes the segment forget it.
-            for a in to.list.iter() {
-                if let Some((segment, map)) = a.map(new.root, false) {
-                    segment.attach_again(map)?;
-                }
-            }
-        }
-        let mut done = Ok(());
-        for a in kinds().filter(|a| a.file.is_none()) {
-            let mut gone = a.start;
-            while let Some((addr, level)) = self.next_gone(gone, a.end) {
-                if !machine::set_gone(new.root, addr, level, true) {
-                    return Err(Error::NoMemory.into());
-                }
-                gone = addr.saturating_add(PAGE64.wrapping_shl(u32::from(level).wrapping_mul(9)));
-            }
-            let mut at = a.start;
-            while let (Ok(()), Some((addr, frame, rights))) =
-                (done, machine::next_mapped(self.root, at, a.end))
-            {
-                done = self.copy_page(&new, addr, frame, rights, state.wired);
-                at = addr.saturating_add(PAGE64);
-            }
-        }
-        if !state.wired {
-            // Before the lock goes: what this space could write it can't any more.
-            self.forget();
-        }
-        drop(state);
-        done.map(|()| new)
-    }
-
-    fn copy_page(&self, new: &Space, addr: u64, frame: Frame, rights: Rights, wired: bool) -> Result<()> {
-        let writes = rights == Rights::Write;
-        let (frame, rights) = if swap::is_slot(frame) {
-            (swap::Hold::new(frame)?.keep(), rights)
-        } else if wired || writes && frames::shared(frame) || frames::share(frame).is_err() {
-            let copy = frames::alloc(For::Program)?;
-            machine::copy_frames(copy, 0, frame, 0, PAGE);
-            (copy, rights)
-        } else if writes {
-            machine::map(self.root, addr, frame, Rights::Read);
-            (frame, Rights::Read)
-        } else {
-            (frame, rights)
-        };
-        if !machine::map(new.root, addr, frame, rights) {
-            frames::free(frame);
-            return Err(Error::NoMemory.into());
-        }
-        Ok(())
     }
 
     /// Writes to a space that need not be the loaded one, making pages as needed.
@@ -865,14 +571,6 @@ impl Space {
             }
         }
         bytes
-    }
-}
-
-fn allowed(rights: Rights, access: Access) -> bool {
-    match access {
-        Access::Read => !matches!(rights, Rights::Device | Rights::Out),
-        Access::Write => rights == Rights::Write,
-        Access::Exec => rights == Rights::Exec,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of spaces: a model, exhaustion, addresses that are none.
 
+use super::fault::Access;
 use super::space::*;
 use crate::fake;
 use crate::machine::Rights;

@@ -11,10 +11,11 @@
 //!
 //! Locks: that of the slots is taken under a space's; neither is held during a call.
 
+use super::fault::Access;
 use super::frames::{self, For};
 use super::laundry;
 use super::pager;
-use super::space::{Access, PAGE64, Space, Use};
+use super::space::{PAGE64, Space, Use};
 use crate::base::{Bytes, List, Ref, Spin, Text};
 use crate::counters;
 use crate::machine::{self, Frame, Rights};

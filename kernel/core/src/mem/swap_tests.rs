@@ -1,6 +1,7 @@
 //! Tests of swap: pages that come and go while they are written, forked, given, detached and wired, against a model.
 
-use super::space::{Access, PAGE64, Space, Use};
+use super::fault::Access;
+use super::space::{PAGE64, Space, Use};
 use super::swap::*;
 use crate::fake;
 use crate::machine::{self, Frame, Rights};

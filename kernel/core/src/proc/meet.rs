@@ -2,8 +2,8 @@
 
 use crate::base::{Held, Queue, Ref, Spin};
 use crate::machine::{self, Rights};
+use crate::mem::fault::Access;
 use crate::mem::frames;
-use crate::mem::space::Access;
 use crate::msg::Result;
 use crate::sched;
 use crate::thread::{self, Doing, Thread, Waiters, current_ref};

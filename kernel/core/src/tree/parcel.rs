@@ -7,7 +7,7 @@
 use super::{here, put};
 use crate::base::Bytes;
 use crate::machine;
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::mem::{Pages, Space};
 use crate::msg::{Data, Msg, Result, UserBuf};
 use abi::error::Error;

@@ -11,7 +11,7 @@ use super::*;
 use crate::base::Ref;
 use crate::counters;
 use crate::fake::{self, STACK, kernel, on_cpu, poll, program, user};
-use crate::mem::space::Access;
+use crate::mem::fault::Access;
 use crate::msg::{Data, Fail, Msg, Reply, Result, UserBuf};
 use crate::proc::{self, Proc};
 use crate::session::{self, Session};
