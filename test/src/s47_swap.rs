@@ -24,10 +24,10 @@ cat why
 swap -s 160M swapfile || exit swap
 sort text >sorted || exit sorted
 echo sorted
-./toucher own OWN 1 >one &
-./toucher own OWN 2 >two &
-./toucher file written 3 >three &
-sum -m read >sum &
+./toucher own OWN 1 >one >[2=1] &
+./toucher own OWN 2 >two >[2=1] &
+./toucher file written 3 >three >[2=1] &
+sum -m read >sum >[2=1] &
 wait
 cat one two three sum
 cat /dev/counters /dev/swap

@@ -65,7 +65,7 @@ impl Miss {
             Miss::Dirty(segment) => laundry::relieve(&segment),
         };
         match done {
-            Err(Fail::Known(Error::NoMemory)) => laundry::make_room(),
+            Err(Fail::Known(Error::NoMemory)) => laundry::make_room(For::Program),
             done => done,
         }
     }

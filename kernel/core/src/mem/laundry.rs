@@ -105,12 +105,17 @@ pub(super) fn tell() {
     }
 }
 
-/// There is no memory for a program's page: makes some, or waits until there is. With no lock held.
+/// There is no memory for a program's page, or for a process: makes some, or waits until there is. With no lock held.
 #[cold]
-pub fn make_room() -> Result<()> {
-    let some = segment::evict(frames::EVICTED);
+pub fn make_room(what: For) -> Result<()> {
+    let enough = evicted(what, frames::EVICTED);
     swap::ask_if_scarce();
-    if some > 0 { Ok(()) } else { wait_for_memory() }
+    if enough { Ok(()) } else { wait_for_memory(what) }
+}
+
+/// Drops clean pages: were there any, and enough? For a page each is worth a try.
+fn evicted(what: For, want: usize) -> bool {
+    segment::evict(want) > 0 && (what == For::Program || frames::enough(what))
 }
 
 /// Pages that have been written back or gone to swap since boot: while they become more, waiting has a sense.
@@ -121,7 +126,7 @@ fn progress() -> u64 {
 /// There is no memory and nothing clean: waits until something dirty has been written, or pages have gone to swap. Not if
 /// there is neither or servers take neither, nor in a handler, whose server others wait for.
 #[cold]
-fn wait_for_memory() -> Result<()> {
+fn wait_for_memory(what: For) -> Result<()> {
     let me = thread::current_ref();
     let (mut waits, mut last) = (0, progress());
     let mut asked = None;
@@ -141,7 +146,7 @@ fn wait_for_memory() -> Result<()> {
         let waited = thread::wait(Doing::Page, machine::now().saturating_add(WAIT));
         WAITERS.lock().remove(&me);
         waited?;
-        if frames::enough(For::Program) || segment::evict(1) > 0 {
+        if frames::enough(what) || evicted(what, 1) {
             return Ok(());
         }
         waits = waits.saturating_add(1);
@@ -157,12 +162,15 @@ fn wait_for_memory() -> Result<()> {
     Err(Error::NoMemory.into())
 }
 
-/// Does something that makes a process or a program and has no effect if it fails; without memory it waits, and tries
-/// again a few times.
+/// Does something that makes a process or a program and has no effect if it fails; without memory it waits until there is
+/// as much as a process is begun with, and tries again a few times.
 pub fn patiently<T>(mut run: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 0..TRIES {
-        match if frames::enough(For::Process) { run() } else { Err(Error::NoMemory.into()) } {
-            Err(Fail::Known(Error::NoMemory)) => make_room()?,
+        if !frames::enough(For::Process) {
+            make_room(For::Process)?;
+        }
+        match run() {
+            Err(Fail::Known(Error::NoMemory)) => make_room(For::Process)?,
             done => return done,
         }
     }
