@@ -1,6 +1,7 @@
 //! The library as it is on Portolan.
 
 mod borrow;
+mod cond;
 mod error;
 mod file;
 mod print;

@@ -1,9 +1,10 @@
-//! What threads share: locks, and channels in the manner of `std::sync::mpsc`.
+//! What threads share: locks, conditions, values made once, and channels in the manner of `std::sync::mpsc`.
 //!
 //! A value that is sent is taken by one receiver, in the order of sending. [`sync_channel`] has room for so many; its
 //! senders wait for room. When all senders are gone a receiver gets what is left and then [`Disconnected`]; when the
 //! receiver is gone, so does a sender, with its value back.
 
+pub use super::cond::{Condvar, LazyLock, OnceLock};
 use crate::alloc::collections::VecDeque;
 use crate::alloc::sync::Arc;
 use crate::sys;
@@ -50,7 +51,7 @@ struct Channel<T> {
 }
 
 /// Waits for a semaphore, whatever notes come: did it get it, in this time?
-fn take(sem: &AtomicI32, timeout: Option<Duration>) -> bool {
+pub(super) fn take(sem: &AtomicI32, timeout: Option<Duration>) -> bool {
     let begun = super::time::now();
     loop {
         let wait = timeout.map_or(-1, |t| {
@@ -62,7 +63,7 @@ fn take(sem: &AtomicI32, timeout: Option<Duration>) -> bool {
     }
 }
 
-fn give(sem: &AtomicI32) {
+pub(super) fn give(sem: &AtomicI32) {
     // Only a bad address could fail here.
     let _ = sys::semrelease(sem, 1);
 }

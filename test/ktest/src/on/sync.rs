@@ -1,17 +1,22 @@
-//! What threads share: channels hand over each value once and in order, and a lock lets many read or one write.
+//! What threads share: channels hand over each value once and in order, a lock lets many read or one write, a condition
+//! wakes those who wait for it, and a value that is made once is the same for all.
 
 use super::check;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 use core::time::Duration;
 use portolan::alloc::sync::Arc;
 use portolan::alloc::vec::Vec;
-use portolan::sync::{Disconnected, RecvError, RwLock, SendError, channel, sync_channel};
+use portolan::sync::{
+    Condvar, Disconnected, LazyLock, Mutex, OnceLock, RecvError, RwLock, SendError, channel, sync_channel,
+};
 use portolan::{Error, Result, thread, time};
 
 pub(super) const TESTS: &[super::Test] = &[
     ("t85_channels", channels),
     ("t85_channel_ends", channel_ends),
     ("t85_readers_and_writers", readers_and_writers),
+    ("t85_conditions", conditions),
+    ("t85_made_once", made_once),
 ];
 
 const EACH: u32 = 200;
@@ -93,5 +98,72 @@ fn readers_and_writers() -> Result<()> {
     check!(lock.0.try_read().is_some() && lock.0.try_write().is_none(), "a reader keeps a reader out");
     drop(held);
     check!(lock.0.try_write().is_some(), "nobody keeps a writer out");
+    Ok(())
+}
+
+/// Some take what one brings, and wait while there is nothing; who waits for what does not come is late.
+fn conditions() -> Result<()> {
+    let shared = Arc::new((Mutex::new((0u32, false)), Condvar::new()));
+    let mut threads = Vec::new();
+    for _ in 0..SENDERS {
+        let shared = shared.clone();
+        threads.push(thread::spawn(move || {
+            let (state, changed) = &*shared;
+            let mut taken = 0;
+            loop {
+                let mut state = changed.wait_while(state.lock(), |s| s.0 == 0 && !s.1);
+                if state.0 == 0 {
+                    return taken;
+                }
+                state.0 -= 1;
+                taken += 1;
+            }
+        })?);
+    }
+    let (state, changed) = &*shared;
+    for i in 0..EACH {
+        state.lock().0 += 1;
+        changed.notify_one();
+        if i % 16 == 0 {
+            time::sleep(Duration::from_millis(1))?;
+        }
+    }
+    state.lock().1 = true;
+    changed.notify_all();
+    let taken = threads.into_iter().try_fold(0, |sum, t| t.join().map(|n| sum + n))?;
+    check!(taken == EACH, "{taken} taken of {EACH}");
+    let (guard, late) = changed.wait_timeout(state.lock(), Duration::from_millis(5));
+    check!(late && guard.1, "woken by nobody");
+    drop(guard);
+    // Who gave up waiting is not in the way of who comes later.
+    let later = shared.clone();
+    let waits = thread::spawn(move || {
+        let (state, changed) = &*later;
+        changed.wait_timeout(state.lock(), Duration::from_secs(5)).1
+    })?;
+    time::sleep(Duration::from_millis(20))?;
+    changed.notify_one();
+    check!(!waits.join()?, "not woken");
+    Ok(())
+}
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+static LAZY: LazyLock<u32> = LazyLock::new(|| {
+    let _ = time::sleep(Duration::from_millis(5));
+    MADE.fetch_add(1, SeqCst)
+});
+
+/// However many ask at once, one makes it.
+fn made_once() -> Result<()> {
+    let once = OnceLock::new();
+    check!(once.get().is_none() && once.set(1) == Ok(()), "not set");
+    check!(once.set(2) == Err(2) && *once.get_or_init(|| 3) == 1, "set twice");
+    let before = MADE.load(SeqCst);
+    let threads = (0..4).map(|_| thread::spawn(|| *LAZY)).collect::<Result<Vec<_>>>()?;
+    for t in threads {
+        let seen = t.join()?;
+        check!(seen == *LAZY, "{seen} and {}", *LAZY);
+    }
+    check!(MADE.load(SeqCst) <= 1.max(before), "made {} times", MADE.load(SeqCst));
     Ok(())
 }
