@@ -53,6 +53,7 @@ mod s71_sandbox;
 mod s72_new;
 mod s73_tiny;
 mod s74_crash;
+mod s75_interrupt;
 
 use runner::{Scenario, long, short};
 use std::process::ExitCode;
@@ -99,6 +100,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s72_new", 600, s72_new::run),
     short("s73_tiny", 300, s73_tiny::run),
     short("s74_crash", 300, s74_crash::run),
+    short("s75_interrupt", 200, s75_interrupt::run),
 ];
 
 /// What the harness is tested with; never part of a run.
