@@ -12,6 +12,14 @@ use portolan::{Error, Result, fs};
 /// Where the archive keeps the pages.
 const PAGES: &str = "/lib/man";
 
+/// The programs that are not in the table.
+const OTHERS: &[u8] = b"rc        the shell: run programs, pipes, variables, functions
+sandbox   run a program with the files that you name and no others
+ramfs     serve files in memory
+hostfs    serve the host's shared folder
+cons, rng serve the terminal and randomness; init starts them
+";
+
 /// Prints every command with what it does.
 pub(super) fn list() -> Result<()> {
     let mut out = output();
@@ -19,7 +27,7 @@ pub(super) fn list() -> Result<()> {
         let summary = c.help.lines().next().unwrap_or("");
         out.put(format!("{:9} {summary}\n", c.name).as_bytes())?;
     }
-    out.put(b"rc        the shell: run programs, pipes, variables, functions\n")?;
+    out.put(OTHERS)?;
     out.put(b"\nNAME -h explains a command, man NAME shows its manual, man rc that of the shell.\n")?;
     out.flush()
 }
