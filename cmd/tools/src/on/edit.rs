@@ -52,7 +52,9 @@ pub(super) fn edit(g: &mut Given) -> Result<()> {
         cutting: false,
         leaving: false,
     };
+    e.terminal.whole();
     let end = e.run();
+    // Where a terminal has no other screen the last row is free at least.
     let last = e.terminal.rows;
     e.terminal.put("\x1b[m");
     e.terminal.at(last.saturating_sub(1), 0);

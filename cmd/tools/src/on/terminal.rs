@@ -26,11 +26,22 @@ pub(super) struct Terminal {
 }
 
 static LATE: AtomicBool = AtomicBool::new(false);
+/// The program has the screen for itself: what was on it is to come back.
+static WHOLE: AtomicBool = AtomicBool::new(false);
+/// The terminal's other screen, and back (xterm's sequences, which all of its kind know).
+const ENTER: &str = "\x1b[?1049h";
+const LEAVE: &str = "\x1b[m\x1b[?1049l";
 
 fn alarmed(text: &str) -> note::Then {
     if text == "alarm" {
         LATE.store(true, Ordering::Relaxed);
         return note::Then::Continue;
+    }
+    // The program ends. Nothing is allocated here: the heap may be locked.
+    if WHOLE.load(Ordering::Relaxed)
+        && let Some(fd) = sys::open(b"/dev/cons", OWRITE)
+    {
+        let _ = sys::pwrite(fd, LEAVE.as_bytes(), -1);
     }
     note::Then::Default
 }
@@ -45,6 +56,12 @@ impl Terminal {
         let mut t = Terminal { cons, ctl, keys, ahead, rows: 24, columns: 80, out: Vec::new() };
         t.ask_size()?;
         Ok(t)
+    }
+
+    /// Takes the whole screen until the end, when what was there comes back.
+    pub(super) fn whole(&mut self) {
+        WHOLE.store(true, Ordering::Relaxed);
+        self.put(ENTER);
     }
 
     /// Asks the terminal for its size and waits a little for the answer. Keys that come before it stay.
@@ -137,6 +154,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        if WHOLE.swap(false, Ordering::Relaxed) {
+            self.put(LEAVE);
+        }
         let _ = self.flush();
         let _ = self.ctl.write_all(b"rawoff");
     }
