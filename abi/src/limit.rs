@@ -46,7 +46,7 @@ pub const MAIL_BYTES: usize = 64 << 10;
 /// Longest message to a mailbox, in bytes.
 pub const MESSAGE: usize = 8192;
 /// Most bytes of arguments of one exec, strings and pointers together.
-pub const ARGS: usize = 128 << 10;
+pub const ARGS: usize = 512 << 10;
 /// Most elements that a path resolves through.
 pub const DEPTH: usize = 512;
 /// Nested `#!` interpreters that exec follows.

@@ -95,6 +95,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),
     short("s60_host", 600, s60_host::run),
+    long("s61_whole", 2400, s60_host::whole),
     short("s70_supervise", 300, s70_supervise::run),
     short("s71_sandbox", 300, s71_sandbox::run),
     short("s72_new", 600, s72_new::run),

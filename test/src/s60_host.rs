@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
 use xtask::image;
 
 /// How large the tree is.
@@ -158,7 +159,7 @@ type Machine = (&'static str, u32, u32);
 fn xtask(program: &Path, machine: Machine, share: &[&OsStr], script: &str) -> Command {
     let (kind, cpus, memory) = machine;
     let mut command = Command::new(program);
-    command.args(["run", "--timeout", "500", "--machine", kind]).args(share);
+    command.args(["run", "--timeout", "1500", "--machine", kind]).args(share);
     command.args(["--cpus", &cpus.to_string(), "--memory", &memory.to_string(), "-c", script]);
     command
 }
@@ -324,26 +325,31 @@ fn refused(ctx: &Ctx, program: &Path, machine: Machine, share: &Path) -> Result<
 pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     ctx.need_deb(&["qemu-system-x86"])?;
     let program = ctx.bin("xtask")?;
-    let (usual, small) = (ctx.scratch().join("usual"), ctx.scratch().join("small"));
-    build(ctx, &usual.join("in"), if ctx.all { WHOLE } else { USUAL })?;
-    build(ctx, &small.join("in"), SMALL)?;
     changes(&program, ("microvm", 2, 64), &ctx.scratch().join("changing"))?;
     refused(ctx, &program, ("q35", 1, 64), &ctx.scratch().join("fixed"))?;
-    let mut machines: Vec<Machine> = vec![("microvm", 1, 256), ("q35", 4, 65536)];
-    if ctx.all {
-        changes(&program, ("q35", 4, 64), &ctx.scratch().join("changing"))?;
-        let kinds = ["microvm", "q35"];
-        let every = |kind| [1, 2, 4].map(|cpus| [256, 65536].map(|memory| (kind, cpus, memory)));
-        machines = kinds.into_iter().flat_map(every).flatten().collect();
-    }
-    for machine in &machines {
-        round(ctx, &program, *machine, &small, SMALL)?;
-    }
-    let (memory, size) = if ctx.all { (2048, WHOLE) } else { (1024, USUAL) };
-    let count = round(ctx, &program, ("microvm", 2, memory), &usual, size)?;
-    Ok(format!("{count} files in one machine, {} in {} more", small_count(&small)?, machines.len()))
+    trees(ctx, &program, &[("microvm", 1, 256), ("q35", 4, 65536)], ("microvm", 2, 1024), USUAL)
 }
 
-fn small_count(share: &Path) -> Result<usize, Failure> {
-    Ok(files(&share.join("in"))?.len())
+/// The same on every kind of machine, and with the whole tree in one.
+pub(crate) fn whole(ctx: &mut Ctx) -> Outcome {
+    ctx.need_deb(&["qemu-system-x86"])?;
+    let program = ctx.bin("xtask")?;
+    changes(&program, ("q35", 4, 64), &ctx.scratch().join("changing"))?;
+    let every = |kind| [1, 2, 4].map(|cpus| [256, 65536].map(|memory| (kind, cpus, memory)));
+    let machines: Vec<Machine> = ["microvm", "q35"].into_iter().flat_map(every).flatten().collect();
+    trees(ctx, &program, &machines, ("microvm", 2, 2048), WHOLE)
+}
+
+/// A small tree through some machines, and a large one through one.
+fn trees(ctx: &Ctx, program: &Path, machines: &[Machine], large: Machine, size: Size) -> Outcome {
+    let (usual, small) = (ctx.scratch().join("usual"), ctx.scratch().join("small"));
+    build(ctx, &usual.join("in"), size)?;
+    build(ctx, &small.join("in"), SMALL)?;
+    for machine in machines {
+        round(ctx, program, *machine, &small, SMALL)?;
+    }
+    let begun = Instant::now();
+    let count = round(ctx, program, large, &usual, size)?;
+    let (took, few) = (begun.elapsed().as_secs(), files(&small)?.len());
+    Ok(format!("{count} files in one machine in {took} s, {few} in {} more", machines.len()))
 }

@@ -4,7 +4,37 @@
 //! no counterpart there (back references) is an error in words.
 
 use alloc::string::String;
+use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
+
+/// Patterns, any of which may match.
+#[derive(Debug)]
+pub struct Pattern {
+    regex: Regex,
+    /// A single one without operators: a search for bytes is many times faster.
+    plain: Option<Finder<'static>>,
+}
+
+impl Pattern {
+    /// Is it in this line?
+    pub fn is_match(&self, line: &[u8]) -> bool {
+        match &self.plain {
+            Some(f) => f.find(line).is_some(),
+            None => self.regex.is_match(line),
+        }
+    }
+
+    /// Where in this line it is.
+    pub fn find_iter<'a>(&'a self, line: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.regex.find_iter(line).map(|m| m.as_bytes())
+    }
+
+    /// What is in no line.
+    pub fn nothing() -> Result<Pattern, String> {
+        let regex = Regex::new("[^\\s\\S]").map_err(|_| "no pattern")?;
+        Ok(Pattern { regex, plain: None })
+    }
+}
 
 /// How a pattern is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +62,14 @@ pub struct Options {
 const SIZE: usize = 4 << 20;
 
 /// Compiles patterns, any of which may match.
-pub fn compile(patterns: &[&str], kind: Kind, options: Options) -> Result<Regex, String> {
+pub fn compile(patterns: &[&str], kind: Kind, options: Options) -> Result<Pattern, String> {
+    let plain = match patterns {
+        [one] if !(options.fold || options.word || options.line) => {
+            let text = kind == Kind::Plain || !one.contains(|c| "\\.[]*^$+?|(){}".contains(c));
+            text.then(|| Finder::new(one).into_owned())
+        }
+        _ => None,
+    };
     let mut all = String::new();
     for (i, p) in patterns.iter().enumerate() {
         let p = translate(p, kind, options.fold)?;
@@ -45,14 +82,15 @@ pub fn compile(patterns: &[&str], kind: Kind, options: Options) -> Result<Regex,
     } else if options.word {
         all = alloc::format!("(?-u:\\b{{start-half}})(?:{all})(?-u:\\b{{end-half}})");
     }
-    RegexBuilder::new(&all).size_limit(SIZE).build().map_err(|e| match e {
+    let regex = RegexBuilder::new(&all).size_limit(SIZE).build().map_err(|e| match e {
         regex::Error::CompiledTooBig(_) => "the pattern is too large".into(),
         e => {
             let text = alloc::format!("{e}");
             let last = text.lines().last().unwrap_or("bad pattern");
             String::from(last.strip_prefix("error: ").unwrap_or(last))
         }
-    })
+    })?;
+    Ok(Pattern { regex, plain })
 }
 
 /// A pattern in the syntax of the crate `regex`.

@@ -194,7 +194,7 @@ impl Lines {
     pub(super) fn next(&mut self, out: &mut Buffered) -> Result<Option<&[u8]>> {
         let mut seen = self.at;
         loop {
-            if let Some(n) = self.buf[seen..].iter().position(|&b| b == b'\n') {
+            if let Some(n) = memchr::memchr(b'\n', &self.buf[seen..]) {
                 let from = self.at;
                 self.at = seen + n + 1;
                 return Ok(Some(&self.buf[from..self.at]));

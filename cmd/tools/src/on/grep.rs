@@ -10,13 +10,12 @@ use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::{Buffered, Error, File, Result, fs};
-use regex::bytes::Regex;
-use tools::pattern::{self, Kind, Options};
+use tools::pattern::{self, Kind, Options, Pattern};
 
 /// A search: what is looked for, how it is shown, what was found.
 struct Search<'a> {
     g: &'a Given,
-    regex: Regex,
+    pattern: Pattern,
     named: bool,
     before: usize,
     after: usize,
@@ -27,7 +26,7 @@ struct Search<'a> {
 }
 
 pub(super) fn grep(g: &mut Given) -> Result<()> {
-    let regex = compile(g)?;
+    let pattern = compile(g)?;
     let both = g.number(b'C')?.unwrap_or(0);
     let deep = g.last(b"rR").is_some();
     if deep && g.rest.is_empty() {
@@ -38,7 +37,7 @@ pub(super) fn grep(g: &mut Given) -> Result<()> {
         None => deep || g.rest.len() > 1,
     };
     let mut s = Search {
-        regex,
+        pattern,
         named,
         before: g.number(b'B')?.unwrap_or(both),
         after: g.number(b'A')?.unwrap_or(both),
@@ -59,7 +58,7 @@ pub(super) fn grep(g: &mut Given) -> Result<()> {
     answer(s.found, "no match")
 }
 
-fn compile(g: &mut Given) -> Result<Regex> {
+fn compile(g: &mut Given) -> Result<Pattern> {
     let mut patterns: Vec<&'static [u8]> = g.values(b'e').collect();
     let files: Vec<&'static [u8]> = g.values(b'f').collect();
     if patterns.is_empty() && files.is_empty() {
@@ -91,7 +90,7 @@ fn compile(g: &mut Given) -> Result<Regex> {
     let options = Options { fold: g.has(b'i'), word: g.has(b'w'), line: g.has(b'x') };
     if texts.is_empty() {
         // No pattern at all, which is not the empty one: nothing matches.
-        return Regex::new("[^\\s\\S]").map_err(|_| Error::new("no pattern"));
+        return Pattern::nothing().map_err(|e| Error::new(&e));
     }
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     pattern::compile(&texts, kind, options).map_err(|e| Error::of(texts.join(" "), e))
@@ -141,12 +140,11 @@ impl Search<'_> {
             let line = lines.next(if quiet { &mut empty } else { &mut self.out })?;
             let Some(line) = line.map(chomp) else { break };
             n += 1;
-            let binary = line.contains(&0);
-            let hit = hits < self.most && self.regex.is_match(line) != g.has(b'v');
+            let hit = hits < self.most && self.pattern.is_match(line) != g.has(b'v');
             if hit {
                 hits += 1;
                 self.found = true;
-                if binary && !quiet {
+                if !quiet && line.contains(&0) {
                     let words = format!("grep: {}: binary file matches\n", Text(path));
                     self.out.put(words.as_bytes())?;
                     return Ok(());
@@ -217,9 +215,9 @@ impl Search<'_> {
         if self.g.has(b'v') || mark == b"-" {
             return Ok(());
         }
-        for m in self.regex.find_iter(line).filter(|m| !m.is_empty()) {
+        for m in self.pattern.find_iter(line).filter(|m| !m.is_empty()) {
             self.out.put(&head)?;
-            self.out.put(m.as_bytes())?;
+            self.out.put(m)?;
             self.out.put(b"\n")?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::name::ops;
 use crate::thread::{After, Thread, current};
 use abi::error::Error;
 use abi::file::OEXEC;
-use abi::limit::{ARGS, INTERPRETERS, STACK, STACK_TOP};
+use abi::limit::{ARGS, INTERPRETERS, PAGE, STACK, STACK_TOP};
 
 /// A program in memory, ready to start.
 pub struct Program {
@@ -36,12 +36,17 @@ impl Program {
         let pc = elf::load(&space, read_at, share)?;
         space.attach(STACK_TOP.saturating_sub(STACK), STACK, Rights::Write, Use::Stack)?;
         let (sp, array) = push_args(&space, args)?;
-        let mut shown: List<&[u8]> = List::new();
+        // What can be read of them later has a bound, since the kernel keeps it.
+        let (mut shown, mut room): (List<&[u8]>, usize) = (List::new(), PAGE);
         for a in args {
+            if room == 0 {
+                break;
+            }
             if !shown.is_empty() {
                 shown.push(b" ")?;
             }
-            shown.push(a)?;
+            shown.push(a.get(..room).unwrap_or(a))?;
+            room = room.saturating_sub(a.len().saturating_add(1));
         }
         let shown = Bytes::joined(&shown)?;
         Ok(Program { space, name: Bytes::new(name)?, pc, sp, args: [args.len() as u64, array], shown })
