@@ -24,6 +24,10 @@ pub(crate) enum Job {
     Done(Vec<u8>),
 }
 
+/// A status that begins so is that of a program whose next page could not be had, and what is said of it.
+const NO_MEMORY: &[u8] = b"sys: trap: out of memory";
+const ROOM: &[u8] = b"out of memory (swap FILE makes room)";
+
 impl Shell {
     /// Runs a command. `careful` says that a failure counts under `-e`: it is not a condition.
     pub fn run(&mut self, cmd: &Cmd, careful: bool) -> Run {
@@ -378,14 +382,18 @@ impl Shell {
         match os::wait() {
             Ok(None) => {
                 self.children.clear();
+                self.names.clear();
                 Ok(false)
             }
             Ok(Some((pid, status))) => {
                 // Who writes to a reader that has seen enough ends well enough.
                 let told = status.starts_with(b"sys: ") && !status.ends_with(b"write on closed pipe");
+                let name = self.names.remove(&pid);
                 if told || status == b"killed" {
-                    let pid = alloc::format!("{pid}: ");
-                    self.say(&[pid.as_bytes(), &status]);
+                    let who = alloc::format!("{}{pid}: ", if name.is_some() { " " } else { "" });
+                    // Where a program was when the machine's memory was out tells nothing.
+                    let words = if status.starts_with(NO_MEMORY) { ROOM } else { &status };
+                    self.say(&[&name.unwrap_or_default(), who.as_bytes(), words]);
                 }
                 if let Some(slot) = self.children.get_mut(&pid) {
                     *slot = Some(status);
@@ -453,6 +461,7 @@ impl Shell {
         match result {
             Ok(pid) => {
                 self.children.insert(pid, None);
+                self.names.insert(pid, args.first().cloned().unwrap_or_default());
                 Some(pid)
             }
             Err(e) => {

@@ -41,6 +41,8 @@ pub struct Shell {
     flags: u128,
     /// Children that are not waited for yet; those that have ended have a status.
     pub(crate) children: BTreeMap<u32, Option<Vec<u8>>>,
+    /// What those that are programs are called.
+    pub(crate) names: BTreeMap<u32, Vec<u8>>,
     /// Did the last `if` find its condition false?
     pub(crate) if_failed: bool,
     /// Is a loop of an interactive shell below, to which errors lead?
@@ -101,6 +103,7 @@ impl Shell {
             ports: Ports::default(),
             flags: 0,
             children: BTreeMap::new(),
+            names: BTreeMap::new(),
             if_failed: false,
             interactive: false,
             child: false,
