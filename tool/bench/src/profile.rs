@@ -1,8 +1,8 @@
 //! `--profile NAME`: by function, where the instructions of one operation go.
 //!
 //! The emulator, one instruction at a time and nothing chained, writes every program counter to its log while `cost`
-//! repeats the operation; `cost` passes through a function of its own before each. User programs all lie at the same
-//! addresses, so whose an address is follows from the way there: a portal call enters a server, and a system call
+//! repeats the operation; `cost` passes through a function of its own before each piece that it times, whose operations
+//! it counts, and through another where a piece ends before the next. User programs all lie at the same addresses, so whose an address is follows from the way there: a portal call enters a server, and a system call
 //! comes back to where it was made.
 
 use crate::machine;
@@ -17,9 +17,9 @@ use xtask::tell::Done;
 use xtask::{image, target};
 
 /// Bytes of log that are enough.
-const ENOUGH: u64 = 160 << 20;
+const ENOUGH: u64 = 400 << 20;
 /// Seconds that the emulator may take for them.
-const LOOKING: Duration = Duration::from_secs(30);
+const LOOKING: Duration = Duration::from_secs(60);
 /// First address of the kernel's half.
 const KERNEL: u64 = 1 << 63;
 /// Length of the instruction that enters the kernel.
@@ -31,7 +31,9 @@ pub fn run(kernel: &Path, name: &str) -> Done<String> {
     let taken = record(kernel, name, &log)?;
     let built = image::build_programs(&["cost", "ramfs"])?;
     // What is not measured against a server of `cost`'s own is a file of /tmp.
-    let server = if ["stat", "open_close", "create_remove"].contains(&name) { "ramfs" } else { "cost" };
+    let own = ["portal_null", "read1_server", "read4k_server"].contains(&name);
+    let server = if own { "cost" } else { "ramfs" };
+    let each = taken.lines().find_map(|l| l.strip_prefix(&format!("profile {name} "))?.trim().parse().ok());
     let symbols =
         [Symbols::of(kernel)?, Symbols::of(&built.join("cost"))?, Symbols::of(&built.join(server))?];
     let file = std::fs::File::open(&log).map_err(|e| format!("{}: {e}\n{taken}", log.display()))?;
@@ -42,7 +44,7 @@ pub fn run(kernel: &Path, name: &str) -> Done<String> {
         }
     }
     let _ = std::fs::remove_file(&log);
-    counts.table(name).ok_or_else(|| format!("{name} was not seen to run whole:\n{taken}"))
+    counts.table(name, each.unwrap_or(1)).ok_or_else(|| format!("{name} was not seen to run whole:\n{taken}"))
 }
 
 /// The program counter in a line like `Trace 0: 0x7f… [00000000/ffffffff80001234/0040c2b3/ff200200] `.
@@ -134,8 +136,10 @@ const WHOSE: [&str; 3] = ["kernel", "client", "server"];
 
 struct Counts<'a> {
     symbols: &'a [Symbols; 3],
-    /// Before each operation `cost` is here.
+    /// Before each operation `cost` is here, and here when what follows is of none.
     operation: u64,
+    rest: u64,
+    counting: bool,
     /// Where user programs made the system calls that are under way, the outermost first: whose, and the address.
     calls: Vec<(usize, u64)>,
     whose: usize,
@@ -150,10 +154,13 @@ struct Counts<'a> {
 
 impl Counts<'_> {
     fn new(symbols: &[Symbols; 3]) -> Done<Counts<'_>> {
-        let operation = symbols[IN_CLIENT].address("operation").ok_or("cost has no function `operation`")?;
+        let at =
+            |name: &str| symbols[IN_CLIENT].address(name).ok_or(format!("cost has no function `{name}`"));
         Ok(Counts {
             symbols,
-            operation,
+            operation: at("operation")?,
+            rest: at("rest")?,
+            counting: false,
             calls: Vec::new(),
             whose: IN_CLIENT,
             in_kernel: 0,
@@ -175,8 +182,9 @@ impl Counts<'_> {
         self.last = pc;
         if is_kernel {
             self.in_kernel = pc;
-        } else if pc == self.operation && self.whose == IN_CLIENT {
+        } else if self.whose == IN_CLIENT && (pc == self.operation || pc == self.rest) {
             self.end_of_operation();
+            self.counting = pc == self.operation;
         }
         let whose = if is_kernel { IN_KERNEL } else { self.whose };
         *self.now.entry((whose, pc)).or_default() += 1;
@@ -197,16 +205,16 @@ impl Counts<'_> {
     fn end_of_operation(&mut self) {
         let now = std::mem::take(&mut self.now);
         self.calls.clear();
-        if self.operations > 0 {
+        if self.counting {
             for (at, n) in now {
                 *self.counts.entry(at).or_default() += n;
             }
+            self.operations += 1;
         }
-        self.operations += 1;
     }
 
-    fn table(&self, name: &str) -> Option<String> {
-        let whole = self.operations.checked_sub(1).filter(|n| *n > 0)?;
+    fn table(&self, name: &str, each: u64) -> Option<String> {
+        let whole = Some(self.operations * each).filter(|n| *n > 0)?;
         // Instructions, and how often the function was entered.
         let mut functions: HashMap<(usize, String), (u64, u64)> = HashMap::new();
         let mut sums = [0; 3];

@@ -1,6 +1,7 @@
 //! [`Meter`]: runs an operation in batches and prints what one took; or runs it for ever, to be looked at from outside.
 #![allow(unsafe_code, reason = "reads the time-stamp counter, and has a symbol that the profiler looks for")]
 
+use core::cell::Cell;
 use portolan::alloc::string::String;
 use portolan::{Error, Result, println, sys};
 
@@ -15,7 +16,7 @@ enum How {
     Count,
     /// Nanoseconds.
     Wall,
-    /// For ever, with [`operation`] before each.
+    /// For ever, between [`operation`] and [`rest`].
     Profile,
 }
 
@@ -23,6 +24,8 @@ enum How {
 pub(super) struct Meter {
     how: How,
     only: Option<String>,
+    /// Pieces of work that were timed.
+    pieces: Cell<u64>,
 }
 
 impl Meter {
@@ -35,7 +38,7 @@ impl Meter {
             Some("profile") => How::Profile,
             Some(_) => return Err(Error::new("usage: cost [count | wall | profile] [NAME]")),
         };
-        Ok(Meter { how, only: args.next() })
+        Ok(Meter { how, only: args.next(), pieces: Cell::new(0) })
     }
 
     /// Is this row asked for?
@@ -52,6 +55,13 @@ impl Meter {
 
     /// What a piece of work takes.
     pub(super) fn time(&self, work: impl FnOnce() -> Result<()>) -> Result<u64> {
+        if self.how == How::Profile {
+            self.pieces.set(self.pieces.get() + 1);
+            operation();
+            let done = work();
+            rest();
+            return done.map(|()| 0);
+        }
         let start = self.now();
         work()?;
         Ok(self.now() - start)
@@ -64,7 +74,7 @@ impl Meter {
         }
         if self.how == How::Profile {
             (0..WARM).try_for_each(|_| op())?;
-            println!("profile {name}");
+            println!("profile {name} 1");
             loop {
                 operation();
                 op()?;
@@ -79,9 +89,11 @@ impl Meter {
             return Ok(());
         }
         if self.how == How::Profile {
-            println!("profile {name}");
+            batch()?;
+            self.pieces.set(0);
+            let (_, count) = batch()?;
+            println!("profile {name} {}", count / self.pieces.get().max(1));
             loop {
-                operation();
                 batch()?;
             }
         }
@@ -122,4 +134,12 @@ pub(super) fn ticks() -> u64 {
 #[inline(never)]
 extern "C" fn operation() {
     core::hint::black_box(());
+}
+
+/// What follows is of none, up to the next.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn rest() {
+    // Not the same as the other, which would make them one.
+    core::hint::black_box(1);
 }

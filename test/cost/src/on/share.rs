@@ -39,7 +39,12 @@ pub(super) fn rows(meter: &Meter) -> Result<()> {
         meter.span(name, || {
             let mut all = 0;
             // What attaching and detaching cost is in it.
-            let spent = meter.time(|| attached(&file, at, |at| Ok(all = sum(at, 1))))?;
+            let spent = meter.time(|| {
+                attached(&file, at, |at| {
+                    all = sum(at, 1);
+                    Ok(())
+                })
+            })?;
             right(all == sums(1), "another file")?;
             Ok((spent, PAGES as u64))
         })?;
