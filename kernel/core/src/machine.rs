@@ -72,6 +72,9 @@ pub const ELF_MACHINE: u16 = 62;
 #[repr(C, align(16))]
 pub struct Vector(pub [u8; 512]);
 
+/// Beside the note of a page's entry: it has rights. (In one byte, so that [`page_entry`] answers in two registers.)
+pub const SHOWN: u8 = 8;
+
 /// Why one CPU interrupts another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -158,16 +161,17 @@ unsafe extern "Rust" {
     pub safe fn new_root() -> Option<Root>;
     /// Frees the tables of a space, not the frames that are mapped; no CPU has it loaded.
     pub safe fn free_root(root: Root);
-    /// Maps a page, in place of what was there. False without memory for the tables.
+    /// Maps a page, in place of what was there, be it a linked table. False without memory for the tables.
     pub safe fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool;
-    /// Unmaps a page: what was there. The caller sees to the other CPUs.
+    /// Unmaps a page: what was there, but for what is in a linked table. The caller sees to the other CPUs.
     pub safe fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)>;
     /// What is mapped at an address, or kept there without any right.
     pub safe fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)>;
-    /// The first page mapped in a range of whole pages: skips what is empty in large steps.
+    /// The first page mapped in a range of whole pages, of a linked table with the rights it has there: skips what is empty
+    /// in large steps.
     pub safe fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
 
-    /// As [`next_mapped`], and takes it out.
+    /// As [`next_mapped`], and takes it out. Nothing is linked in the range.
     pub safe fn take_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)>;
     /// The first page from `from` to below `to` that is marked gone, and the level of its mark: 512^level pages have it
     /// in common.
@@ -183,6 +187,22 @@ unsafe extern "Rust" {
     pub safe fn table_entry(table: Frame, index: u64) -> Option<Frame>;
     /// Sets one that is empty: a page that can be written, or a table of so many levels.
     pub safe fn set_table_entry(table: Frame, index: u64, frame: Frame, level: u8);
+    /// An entry of a table of pages that is its keeper's and that spaces link: its frame and its note, with [`SHOWN`] if it
+    /// can be touched. Empty ones have 0 and 0.
+    pub safe fn page_entry(table: Frame, index: u64) -> (Frame, u8);
+    /// Sets one: what is [`Rights::Out`] can't be touched, [`Rights::Exec`] be read and executed, [`Rights::Write`] all. The
+    /// note is below 8 and means nothing to the machine.
+    pub safe fn set_page_entry(table: Frame, index: u64, frame: Frame, note: u8, rights: Rights);
+    /// Makes a space use such a table for the 2 MiB at an address, with no more than these rights: the table of its own that
+    /// was there, or [`Frame`] 0. None without memory for the tables above.
+    pub safe fn link(root: Root, addr: u64, table: Frame, rights: Rights) -> Option<Frame>;
+    /// Ends that for the 2 MiB around an address: was it so?
+    pub safe fn unlink(root: Root, addr: u64) -> bool;
+    /// Maps those of so many entries of such a table, from an index on, that can be touched at an address and behind it, with
+    /// no more than these rights; where others are it leaves what is there. False without memory for the tables.
+    pub safe fn fill(root: Root, addr: u64, table: Frame, index: u64, count: u64, rights: Rights) -> bool;
+    /// Takes everything out of a range of whole pages, links too: was there anything? None of the frames is freed.
+    pub safe fn clear(root: Root, from: u64, to: u64) -> bool;
     /// If this CPU has that root loaded, loads one with the kernel alone. [`idle`] does so too.
     pub safe fn leave(root: Root);
     /// Forgets one address on this CPU.

@@ -3,7 +3,7 @@
 //! Tests that use memory hold a [`Memory`] for as long; it gives the frames to the kernel the first time and keeps
 //! such tests apart, so that each can count.
 
-use crate::machine::{Frame, Rights, Root};
+use crate::machine::{Frame, Rights, Root, SHOWN};
 use crate::mem::frames::{self, For, Region};
 use crate::msg::UserBuf;
 use abi::limit::PAGE;
@@ -169,6 +169,7 @@ fn free_root(root: Root) {
     forget_gone(root, 0, u64::MAX);
     let mut table = ROOTS.lock().unwrap().remove(&root.0.0).expect("a root is freed once");
     let (frame, _) = table.remove(&u64::MAX).unwrap();
+    LINKS.lock().unwrap().retain(|&(r, _), _| r != root.0.0);
     // Pages that are left are a segment's; a page of the space's own would be missed among the free frames.
     frames::free(frame);
 }
@@ -181,6 +182,7 @@ fn with<T>(root: Root, f: impl FnOnce(&mut Table) -> T) -> T {
 fn map(root: Root, addr: u64, frame: Frame, rights: Rights) -> bool {
     assert!(addr.is_multiple_of(PAGE as u64));
     forget_gone(root, addr, addr + PAGE as u64);
+    assert!(!unlink(root, addr), "mapped where a table is linked");
     with(root, |t| t.insert(addr, (frame, rights)));
     true
 }
@@ -192,21 +194,99 @@ fn unmap(root: Root, addr: u64) -> Option<(Frame, Rights)> {
 
 #[unsafe(no_mangle)]
 fn lookup(root: Root, addr: u64) -> Option<(Frame, Rights)> {
+    let link = LINKS.lock().unwrap().get(&(root.0.0, addr / BLOCK)).copied();
+    if let Some((table, most)) = link {
+        return narrow(table, addr / PAGE as u64 % 512, most);
+    }
     with(root, |t| t.get(&(addr & !(PAGE as u64 - 1))).copied())
 }
 
 #[unsafe(no_mangle)]
 fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
-    with(root, |t| t.range(from..to).next().map(|(&a, &(f, r))| (a, f, r)))
+    let own = with(root, |t| t.range(from..to).next().map(|(&a, &(f, r))| (a, f, r)));
+    let links: Vec<u64> = LINKS
+        .lock()
+        .unwrap()
+        .range((root.0.0, from / BLOCK)..(root.0.0, to.div_ceil(BLOCK)))
+        .map(|l| l.0.1)
+        .collect();
+    let pages = links
+        .iter()
+        .flat_map(|l| (l * BLOCK..(l + 1) * BLOCK).step_by(PAGE))
+        .filter(|a| (from..to).contains(a));
+    let linked = pages.filter_map(|a| lookup(root, a).map(|(f, r)| (a, f, r))).next();
+    own.into_iter().chain(linked).min_by_key(|p| p.0)
 }
 
 #[unsafe(no_mangle)]
 fn take_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
     let found = next_mapped(root, from, to);
     if let Some((at, ..)) = found {
-        unmap(root, at);
+        assert!(unmap(root, at).is_some(), "taken out of a linked table");
     }
     found
+}
+
+/// What a table of pages covers.
+const BLOCK: u64 = 512 * PAGE as u64;
+/// Tables that roots link, by root and address divided by [`BLOCK`]: each with the most rights there are.
+static LINKS: Mutex<BTreeMap<(u64, u64), (Frame, Rights)>> = Mutex::new(BTreeMap::new());
+
+#[unsafe(no_mangle)]
+fn link(root: Root, addr: u64, table: Frame, rights: Rights) -> Option<Frame> {
+    with(root, |t| t.retain(|a, _| a / BLOCK != addr / BLOCK));
+    LINKS.lock().unwrap().insert((root.0.0, addr / BLOCK), (table, rights));
+    Some(Frame(0))
+}
+
+#[unsafe(no_mangle)]
+fn unlink(root: Root, addr: u64) -> bool {
+    LINKS.lock().unwrap().remove(&(root.0.0, addr / BLOCK)).is_some()
+}
+
+/// The rights that a page of a linked table can have, by the number that stands for them.
+const LINKABLE: [Rights; 3] = [Rights::Out, Rights::Exec, Rights::Write];
+
+fn entry(table: Frame, index: u64) -> (Frame, u8, Rights) {
+    let mut word = [0; 8];
+    read_frame(table, index as usize * 8, &mut word);
+    let word = u64::from_le_bytes(word);
+    (Frame(word >> 16), (word >> 8) as u8, LINKABLE[word as usize & 0xff])
+}
+
+/// What a space that may do no more than this has of an entry.
+fn narrow(table: Frame, index: u64, most: Rights) -> Option<(Frame, Rights)> {
+    match (entry(table, index), most) {
+        ((_, _, Rights::Out), _) => None,
+        ((frame, _, Rights::Exec), Rights::Write) => Some((frame, Rights::Read)),
+        ((frame, _, _), most) => Some((frame, most)),
+    }
+}
+
+#[unsafe(no_mangle)]
+fn page_entry(table: Frame, index: u64) -> (Frame, u8) {
+    let (frame, note, rights) = entry(table, index);
+    (frame, if rights == Rights::Out { note } else { note | SHOWN })
+}
+
+#[unsafe(no_mangle)]
+fn set_page_entry(table: Frame, index: u64, frame: Frame, note: u8, rights: Rights) {
+    let rights = LINKABLE.iter().position(|&r| r == rights).expect("rights of a linked page") as u64;
+    let word = frame.0 << 16 | u64::from(note) << 8 | rights;
+    write_frame(table, index as usize * 8, &word.to_le_bytes());
+}
+
+#[unsafe(no_mangle)]
+fn fill(root: Root, addr: u64, table: Frame, index: u64, count: u64, rights: Rights) -> bool {
+    let pages = (0..count).filter_map(|i| Some((i, narrow(table, index + i, rights)?)));
+    pages.fold(true, |done, (i, (frame, rights))| done && map(root, addr + i * PAGE as u64, frame, rights))
+}
+
+#[unsafe(no_mangle)]
+fn clear(root: Root, from: u64, to: u64) -> bool {
+    let any = (from / BLOCK..to.div_ceil(BLOCK)).filter(|b| unlink(root, b * BLOCK)).count() != 0;
+    let pages = std::iter::from_fn(|| take_mapped(root, from, to)).count();
+    any || pages != 0
 }
 
 /// Pages that are marked gone, by root and address.

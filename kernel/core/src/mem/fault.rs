@@ -115,15 +115,16 @@ impl Space {
     fn touch(&self, addr: u64, access: Access, hold: bool) -> core::result::Result<Frame, Miss> {
         let state = self.state.lock();
         let page = page_of(addr);
+        let found = state.find(addr);
+        if let Some((i, a)) = found
+            && let Some((segment, map)) = a.map(self.root, state.wired)
+            && allowed(a.rights, access)
+        {
+            return Segment::touch(segment, &map, page, access, hold, state.block(i, addr));
+        }
         let mapped = machine::lookup(self.root, addr);
-        let frame = match (mapped, state.at(addr)) {
+        let frame = match (mapped, found.map(|f| f.1)) {
             (_, Some(a)) if !allowed(a.rights, access) => return Err(Error::BadAddress.into()),
-            (_, Some(a)) if a.file.is_some() => {
-                let Some((segment, map)) = a.map(self.root, state.wired) else {
-                    return Err(Error::BadAddress.into());
-                };
-                return Segment::touch(segment, &map, map.page(page), access, hold);
-            }
             // What a call lends to an activation is in no attachment.
             (Some((frame, have)), None) if hold && allowed(have, access) => frame,
             (Some((frame, have)), Some(_)) if allowed(have, access) => {
@@ -190,7 +191,12 @@ impl Space {
             let depth = if a.kind == Use::Stack { WIRED_STACK } else { u64::MAX };
             self.populate(a.start, a.end, depth, a.rights)?;
         }
-        state.list.iter().filter_map(|a| a.map(self.root, true)).for_each(|(s, _)| s.wire(self.root));
+        for (segment, map) in state.list.iter().filter_map(|a| a.map(self.root, true)) {
+            segment.wire(self.root);
+            // Its pages are to have a table of the space's own where the next attachment may end the link.
+            machine::unlink(self.root, map.end.saturating_sub(PAGE64));
+        }
+        self.forget();
         Ok(())
     }
 

@@ -241,7 +241,7 @@ impl Space {
             let end = from.wrapping_add(most.wrapping_mul(PAGE64));
             let mut state = self.state.lock();
             self.check(&state, from, most, true)?;
-            self.free_pages(&state, from, end);
+            self.free_pages(None, from, end);
             (from..end).step_by(PAGE64 as usize).for_each(|page| self.set_gone(page));
             state.not_plain(from, end);
             drop(state);

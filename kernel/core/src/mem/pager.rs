@@ -136,7 +136,8 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
         && end < length
     {
         // The file has become shorter.
-        inner.length = inner.length.min(end);
+        let length = inner.length.min(end);
+        inner.set_length(length);
     }
     inner.wake();
     drop(inner);
@@ -268,7 +269,7 @@ pub fn flush(segment: &Segment) -> Result<()> {
             }
             *slot = frame;
             inner.event(last, Event::Launder, frame);
-            inner.protect(last, frame);
+            inner.unmap(last);
             last = last.saturating_add(1);
         }
         // Nobody writes to them unnoticed from here on, but those calls to which they are lent.
@@ -378,7 +379,8 @@ pub fn written(segment: &Segment, from: UserBuf, offset: u64) -> Result<()> {
     let pages = (offset / PAGE64, end.div_ceil(PAGE64));
     {
         let mut inner = segment.inner.lock();
-        inner.length = inner.length.max(end);
+        let length = inner.length.max(end);
+        inner.set_length(length);
         inner.changed(pages.0, pages.1);
         if inner.dirty() == 0 {
             return Ok(());

@@ -1,26 +1,28 @@
 //! [`Pages`]: the pages of a segment by number, each a state and a frame.
 //!
-//! Leaves of 512 words, each a frame of memory, in order of the page that they begin with: a file may be as large and as
+//! Leaves of 512 entries, each a frame of memory, in order of the page that they begin with: a file may be as large and as
 //! sparse as it likes, and costs what is here of it.
+//!
+//! A leaf is a table of pages as the machine's: spaces link it. An entry has its state as its note. A page that is here is
+//! *shown* when a program touches it, with the right to write if its state has it: then who links the leaf has it too, and
+//! who does not can be given a copy of the entry.
 
 use super::frames::{self, For};
 use super::state::{Event, State};
 use crate::base::List;
-use crate::machine::{self, Frame};
+use crate::machine::{self, Frame, Rights, SHOWN};
 use crate::msg::Result;
 use abi::limit::PAGE;
 
 /// Pages of a leaf.
 pub(super) const LEAF: u64 = PAGE as u64 / 8;
-/// The state is in the low bits of a word, the frame's number above.
-const SHIFT: u32 = 8;
 
 #[derive(Debug)]
 struct Leaf {
     /// Number of its first page, divided by [`LEAF`].
     number: u64,
     table: Frame,
-    /// Words that are not those of an absent page.
+    /// Entries that are not those of an absent page.
     used: u64,
 }
 
@@ -32,8 +34,25 @@ pub struct Pages {
     counts: [usize; State::ALL.len()],
 }
 
-fn place(page: u64) -> usize {
-    ((page % LEAF) as usize).wrapping_mul(8)
+/// What an entry says: state, frame, and whether it is shown.
+type Entry = (State, Frame, bool);
+
+impl Leaf {
+    // Inlined: every read of a file that is here, and every fault, comes along; two calls cost 30 instructions a page.
+    #[inline(always)]
+    fn get(&self, page: u64) -> Entry {
+        let (frame, note) = machine::page_entry(self.table, page % LEAF);
+        (State::of(u64::from(note % SHOWN)), frame, note & SHOWN != 0)
+    }
+
+    fn set(&self, page: u64, (state, frame, shown): Entry) {
+        let rights = match shown {
+            true if state.writable() => Rights::Write,
+            true => Rights::Exec,
+            false => Rights::Out,
+        };
+        machine::set_page_entry(self.table, page % LEAF, frame, state as u8, rights);
+    }
 }
 
 impl Pages {
@@ -48,21 +67,39 @@ impl Pages {
         if self.leaves.get(at).is_some_and(|l| l.number == number) { Ok(at) } else { Err(at) }
     }
 
-    fn word(&self, page: u64) -> u64 {
-        let Some(leaf) = self.find(page).ok().and_then(|at| self.leaves.get(at)) else { return 0 };
-        let mut b = [0; 8];
-        machine::read_frame(leaf.table, place(page), &mut b);
-        u64::from_ne_bytes(b)
+    #[inline(always)]
+    fn leaf(&self, page: u64) -> Option<&Leaf> {
+        self.leaves.get(self.find(page).ok()?)
     }
 
     /// A page's state, and the frame if there is one.
     #[inline]
     pub fn get(&self, page: u64) -> (State, Frame) {
-        let w = self.word(page);
-        (State::of(w & ((1 << SHIFT) - 1)), Frame(w >> SHIFT))
+        let (state, frame, _) = self.leaf(page).map_or((State::Absent, Frame(0), false), |l| l.get(page));
+        (state, frame)
     }
 
-    /// Makes room for a page and the others of its leaf, so that [`Pages::set`] can't fail.
+    /// Shows those that are here of the pages from one up to another, of one leaf: its table, and where in it they begin.
+    pub fn show(&mut self, from: u64, to: u64) -> Option<(Frame, u64)> {
+        let leaf = self.leaf(from)?;
+        for page in from..to {
+            let (state, frame, shown) = leaf.get(page);
+            if !shown && state.here() {
+                leaf.set(page, (state, frame, true));
+            }
+        }
+        Some((leaf.table, from % LEAF))
+    }
+
+    /// Hides a page until it is shown again: was it shown?
+    pub fn hide(&mut self, page: u64) -> bool {
+        let found = self.leaf(page).map(|l| (l, l.get(page)));
+        let Some((leaf, (state, frame, true))) = found else { return false };
+        leaf.set(page, (state, frame, false));
+        true
+    }
+
+    /// Makes room for a page and the others of its leaf, so that no event on it is lost.
     pub fn reserve(&mut self, page: u64) -> Result<()> {
         let Err(at) = self.find(page) else { return Ok(()) };
         let table = frames::zeroed(For::Kernel)?;
@@ -70,30 +107,25 @@ impl Pages {
         self.leaves.insert(at, leaf).inspect_err(|_| frames::free(table))
     }
 
-    /// Sets a page for which there is room.
-    fn set(&mut self, page: u64, from: State, to: State, frame: Frame) {
-        let Ok(at) = self.find(page) else { return };
-        let Some(leaf) = self.leaves.get_mut(at) else { return };
-        let word = if to == State::Absent { 0 } else { frame.0 << SHIFT | to as u64 };
-        machine::write_frame(leaf.table, place(page), &word.to_ne_bytes());
-        leaf.used = match (from, to) {
-            (State::Absent, State::Absent) => leaf.used,
-            (State::Absent, _) => leaf.used.saturating_add(1),
-            (_, State::Absent) => leaf.used.saturating_sub(1),
-            _ => leaf.used,
-        };
-        for (state, count) in State::ALL.iter().zip(&mut self.counts) {
-            *count = count.wrapping_add(usize::from(*state == to)).wrapping_sub(usize::from(*state == from));
-        }
-    }
-
     /// Lets an event happen to a page; its state and frame afterwards. With [`Event::Fetched`] and [`Event::Write`] `frame`
     /// is where the bytes are. A frame that the page has no more is the caller's.
     pub fn event(&mut self, page: u64, event: Event, frame: Frame) -> Option<(State, Frame)> {
-        let (state, old) = self.get(page);
-        let after = state.after(event)?;
+        let at = self.find(page).ok();
+        let Some(leaf) = at.and_then(|at| self.leaves.get_mut(at)) else {
+            return State::Absent.after(event).map(|after| (after, Frame(0)));
+        };
+        let (before, old, shown) = leaf.get(page);
+        let after = before.after(event)?;
         let frame = if matches!(event, Event::Fetched | Event::Write) { frame } else { old };
-        self.set(page, state, after, frame);
+        leaf.set(page, (after, if after == State::Absent { Frame(0) } else { frame }, shown && after.here()));
+        for (state, more) in [(before, usize::MAX), (after, 1)] {
+            if state != State::Absent {
+                leaf.used = leaf.used.wrapping_add(more as u64);
+            }
+            if let Some(count) = self.counts.get_mut(state as usize) {
+                *count = count.wrapping_add(more);
+            }
+        }
         Some((after, frame))
     }
 
@@ -112,7 +144,7 @@ impl Pages {
         self.here().saturating_add(self.leaves.len())
     }
 
-    /// Gives back leaves without pages.
+    /// Gives back leaves without pages, which nobody links.
     pub fn tidy(&mut self) {
         self.leaves.retain(|l| {
             if l.used == 0 {
@@ -136,12 +168,9 @@ impl Pages {
             };
             let end = leaf.number.wrapping_add(1).wrapping_mul(LEAF);
             while at < end {
-                let mut b = [0; 8];
-                machine::read_frame(leaf.table, place(at), &mut b);
-                let w = u64::from_ne_bytes(b);
-                let state = State::of(w & ((1 << SHIFT) - 1));
-                if w != 0 && test(state) {
-                    return Some((at, state, Frame(w >> SHIFT)));
+                let (state, frame, _) = leaf.get(at);
+                if state != State::Absent && test(state) {
+                    return Some((at, state, frame));
                 }
                 at = at.wrapping_add(1);
             }

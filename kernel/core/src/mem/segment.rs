@@ -7,15 +7,18 @@
 //!
 //! This file finds segments and maps their pages; [`super::pager`] calls servers for them.
 //!
-//! Locks: a bucket before the segments in it; a segment under a space that has it attached. What is mapped of a
-//! segment's pages is mapped under the segment's lock, and what is unmapped to be freed is shot down under it. Whoever
-//! wants frames tries the locks only, since it may hold any other.
+//! A space links the tables of [`Pages`] where an attachment covers their 2 MiB or what there is of the file in them, and
+//! nothing else is attached there; so what one shows all have. Elsewhere pages are mapped one by one.
+//!
+//! Locks: a bucket before the segments in it; a segment under a space that has it attached. What is linked, shown or
+//! mapped of a segment's pages is so under the segment's lock, and what is no more, to be freed, is shot down under it.
+//! Whoever wants frames tries the locks only, since it may hold any other.
 
 use super::fault::{Access, Miss};
 use super::frames;
-use super::pages::Pages;
+use super::pages::{LEAF, Pages};
 use super::shootdown;
-use super::space::PAGE64;
+use super::space::{BLOCK, PAGE64};
 use super::state::{Event, State};
 use crate::base::{Bytes, List, Ref, Spin};
 use crate::counters;
@@ -372,20 +375,10 @@ impl Inner {
     }
 
     /// Takes a page out of every space, and tells whether one had it; the shootdown is the caller's.
-    pub(super) fn unmap(&self, page: u64) -> bool {
+    pub(super) fn unmap(&mut self, page: u64) -> bool {
+        let shown = self.pages.hide(page);
         let out = |m: &Map| m.address(page).is_some_and(|at| machine::unmap(m.root, at).is_some());
-        self.maps.iter().filter(|m| out(m)).count() != 0
-    }
-
-    /// Takes the right to write a page from every space; the shootdown is the caller's.
-    pub(super) fn protect(&self, page: u64, frame: Frame) {
-        for m in self.maps.iter().filter(|m| m.rights == Rights::Write) {
-            if let Some(at) = m.address(page)
-                && machine::lookup(m.root, at).is_some()
-            {
-                machine::map(m.root, at, frame, Rights::Read);
-            }
-        }
+        self.maps.iter().filter(|m| out(m)).count() != 0 || shown
     }
 
     /// Frees up to so many frames of clean pages, going on where it stopped the last time.
@@ -429,7 +422,9 @@ impl Inner {
                 break;
             }
         }
-        self.pages.tidy();
+        if self.maps.is_empty() {
+            self.pages.tidy();
+        }
         self.account();
         if text { &counters::TEXT_OUT } else { &counters::CLEAN_OUT }.rise(done as u64);
         done
@@ -445,7 +440,6 @@ impl Inner {
                 frames::free(frame);
             }
         }
-        self.pages.tidy();
     }
 
     /// Pages have changed at the server: what is clean of them is dropped, what is being read will be.
@@ -458,14 +452,35 @@ impl Inner {
                 break;
             }
             at = page.saturating_add(1);
+            self.pages.event(page, Event::Change, frame);
             if state == State::Clean {
                 self.unmap(page);
                 shootdown::everywhere();
                 frames::free(frame);
             }
-            self.pages.event(page, Event::Change, frame);
         }
         self.account();
+    }
+
+    /// The file has another length. Nobody reaches what is behind an end, neither its new one nor, where it was in a
+    /// table that a space links, that of an attachment.
+    pub(super) fn set_length(&mut self, length: u64) {
+        let mut any = false;
+        if length > self.length {
+            for m in self.maps.iter() {
+                any |= machine::unlink(m.root, m.end.wrapping_sub(PAGE64));
+            }
+        } else if length < self.length {
+            let mut at = length.div_ceil(PAGE64);
+            while let Some((page, ..)) = self.pages.next(at, State::here) {
+                any |= self.unmap(page);
+                at = page.saturating_add(1);
+            }
+        }
+        if any {
+            shootdown::everywhere();
+        }
+        self.length = length;
     }
 }
 
@@ -487,7 +502,7 @@ impl Segment {
         let (vers, length) = super::pager::stat(file)?;
         let mut inner = self.inner.lock();
         inner.vers = vers;
-        inner.length = length;
+        inner.set_length(length);
         inner.changed(0, u64::MAX);
         Ok(())
     }
@@ -502,6 +517,7 @@ impl Segment {
         if inner.shares {
             inner.let_go();
         }
+        inner.pages.tidy();
         inner.account();
         let dirty = inner.dirty() != 0;
         let files = (inner.reader.take(), if dirty { None } else { inner.writer.take() });
@@ -570,15 +586,17 @@ impl Segment {
         self.inner.lock().maps.iter_mut().filter(|m| m.root == root).for_each(|m| m.wired = true);
     }
 
-    /// The frame for a touch of a page that an attachment has, mapped there.
+    /// The frame for a touch of the page at an address of an attachment, mapped there. `block` is where the 2 MiB begin
+    /// whose table may be linked, as far as the space knows.
     pub(super) fn touch(
         this: &Ref<Segment>,
         map: &Map,
-        page: u64,
+        at: u64,
         access: Access,
         hold: bool,
+        block: Option<u64>,
     ) -> core::result::Result<Frame, Miss> {
-        let Some(at) = map.address(page) else { return Err(Miss::Fail(Error::BadAddress.into())) };
+        let page = map.page(at);
         let mut inner = this.inner.lock();
         let (state, frame) = inner.pages.get(page);
         if page >= inner.length.div_ceil(PAGE64) {
@@ -591,20 +609,19 @@ impl Segment {
                 Miss::Page(this.clone(), page)
             });
         }
-        let (state, frame) = if access == Access::Write {
+        let frame = if access == Access::Write {
             if state == State::Clean && !map.wired && inner.too_dirty() {
                 return Err(Miss::Dirty(this.clone()));
             }
             inner.write(page, state, frame)?
         } else {
-            (state, frame)
+            frame
         };
-        if !inner.map(map, at, frame, state) {
+        let block = block.filter(|&b| map.page(b).is_multiple_of(LEAF) && inner.covers(map, b));
+        if !inner.show(map, at, access, block) {
             return Err(Miss::Fail(Error::NoMemory.into()));
         }
-        if access != Access::Write {
-            inner.map_around(map, page);
-        }
+        machine::flush_page(at);
         if hold {
             frames::share(frame).map_err(Miss::Fail)?;
         }
@@ -630,45 +647,49 @@ impl Segment {
 }
 
 impl Inner {
-    fn map(&self, map: &Map, at: u64, frame: Frame, state: State) -> bool {
-        let rights = match map.rights {
-            Rights::Write if !state.writable() => Rights::Read,
-            r => r,
-        };
-        let done = machine::map(map.root, at, frame, rights);
-        machine::flush_page(at);
-        done
+    /// Has an attachment all of the 2 MiB at an address, or what there is of the file in them? In a wired space no part is
+    /// linked, since what is attached behind it would end that, and then there has to be memory for a table.
+    fn covers(&self, map: &Map, block: u64) -> bool {
+        map.end >= block.saturating_add(BLOCK)
+            || !map.wired && map.page(map.end) >= self.length.div_ceil(PAGE64)
     }
 
-    /// A page is about to be written: its state and frame then. What its server has shared stays as it is.
-    fn write(&mut self, page: u64, state: State, frame: Frame) -> Result<(State, Frame)> {
+    /// Shows a page to the space that touches it, with what else is here of the block that was read in with it: links their
+    /// table at an address, or maps each. False without memory.
+    fn show(&mut self, map: &Map, at: u64, access: Access, block: Option<u64>) -> bool {
+        let page = map.page(at);
+        let begin = page & !(AROUND - 1);
+        let (from, to) = match access {
+            Access::Write => (page, page.saturating_add(1)),
+            _ => (begin.max(map.first), begin.saturating_add(AROUND).min(map.page(map.end))),
+        };
+        let to = to.min(self.length.div_ceil(PAGE64));
+        let Some((table, index)) = self.pages.show(from, to) else { return false };
+        let Some(block) = block else {
+            let at = at.wrapping_sub(page.wrapping_sub(from).wrapping_mul(PAGE64));
+            return machine::fill(map.root, at, table, index, to.saturating_sub(from), map.rights);
+        };
+        let Some(old) = machine::link(map.root, block, table, map.rights) else { return false };
+        if old != Frame(0) {
+            shootdown::everywhere();
+            frames::free(old);
+        }
+        true
+    }
+
+    /// A page is about to be written: its frame then. What its server has shared stays as it is.
+    fn write(&mut self, page: u64, state: State, frame: Frame) -> Result<Frame> {
         if state != State::Clean || !frames::shared(frame) {
-            return Ok(self.event(page, Event::Write, frame).unwrap_or((state, frame)));
+            self.event(page, Event::Write, frame);
+            return Ok(frame);
         }
         let copy = frames::alloc(frames::For::Program)?;
         machine::copy_frames(copy, 0, frame, 0, PAGE);
-        let after = self.event(page, Event::Write, copy).unwrap_or((state, copy));
+        self.event(page, Event::Write, copy);
         self.unmap(page);
         shootdown::everywhere();
         frames::free(frame);
-        Ok(after)
-    }
-
-    /// Maps what else is here of the block that was read in with a page, so that it need not fault.
-    fn map_around(&self, map: &Map, page: u64) {
-        let begin = page & !(AROUND - 1);
-        for p in (begin..begin.saturating_add(AROUND)).filter(|&p| p != page) {
-            let Some(at) = map.address(p) else { continue };
-            let (state, frame) = self.pages.get(p);
-            // Without the right to write, whatever its state: so what may not be written can be mapped once more.
-            let rights = if map.rights == Rights::Exec { Rights::Exec } else { Rights::Read };
-            if state.here()
-                && (map.rights != Rights::Write || machine::lookup(map.root, at).is_none())
-                && !machine::map(map.root, at, frame, rights)
-            {
-                break;
-            }
-        }
+        Ok(copy)
     }
 }
 
@@ -699,3 +720,7 @@ pub fn may_attach(chan: &Chan, rights: Rights) -> bool {
         Rights::Device | Rights::Out => false,
     }
 }
+
+#[cfg(test)]
+#[path = "segment_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use super::dma;
 use super::fault::Access;
 use super::frames::{self, For, Fresh};
 use super::pager;
+use super::pages::LEAF;
 use super::segment::{Map, Segment, User};
 use super::shootdown;
 use super::swap;
@@ -23,11 +24,14 @@ use crate::msg::Result;
 use crate::name::File;
 use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
+use abi::portal::ACTIVATIONS;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub(super) const PAGE64: u64 = PAGE as u64;
 /// No attachment reaches the last page, so that no user address but one is followed by a non-user one.
 pub(super) const END: u64 = USER_END - PAGE64;
+/// What one table of pages maps.
+pub(super) const BLOCK: u64 = LEAF * PAGE64;
 /// Where attachments go that name no address.
 const ANYWHERE: u64 = 0x10_0000_0000;
 /// How many frames are taken out before the CPUs are made to forget them.
@@ -128,22 +132,28 @@ fn pages(addr: u64, len: u64) -> Result<(u64, u64)> {
 
 impl State {
     pub(super) fn at(&self, addr: u64) -> Option<&Attachment> {
+        self.find(addr).map(|(_, a)| a)
+    }
+
+    /// The attachment at an address, and its number.
+    pub(super) fn find(&self, addr: u64) -> Option<(usize, &Attachment)> {
         let i = self.list.partition_point(|a| a.end <= addr);
-        self.list.get(i).filter(|a| a.start <= addr)
+        self.list.get(i).filter(|a| a.start <= addr).map(|a| (i, a))
+    }
+
+    /// The 2 MiB around an address, if they begin in its attachment, which is the one of number `i`, and no other is in them.
+    pub(super) fn block(&self, i: usize, addr: u64) -> Option<u64> {
+        let block = addr & !(BLOCK - 1);
+        let begins = self.list.get(i).is_some_and(|a| a.start <= block);
+        let next = self.list.get(i.saturating_add(1)).map_or(END, |a| a.start);
+        // Where activations are pages may be lent.
+        (begins && block.saturating_add(BLOCK) <= next.min(ACTIVATIONS)).then_some(block)
     }
 
     /// Pages of a range leave it one by one.
     pub(super) fn not_plain(&mut self, start: u64, end: u64) {
         let first = self.list.partition_point(|a| a.end <= start);
         self.list.iter_mut().skip(first).take_while(|a| a.start < end).for_each(|a| a.plain = false);
-    }
-
-    fn insert(&mut self, new: Attachment) -> Result<()> {
-        let i = self.list.partition_point(|a| a.end <= new.start);
-        if self.list.get(i).is_some_and(|a| a.start < new.end) {
-            return Err(Error::Overlap.into());
-        }
-        self.list.insert(i, new)
     }
 
     /// Makes one attachment of the one that begins at an address and its neighbours that are the same kind of memory: what
@@ -163,23 +173,28 @@ impl State {
         }
     }
 
-    /// The lowest hole of a length, above [`ANYWHERE`].
-    fn hole(&mut self, len: u64) -> Result<u64> {
+    /// The lowest hole of a length, above [`ANYWHERE`]; for pages of a file from one on so that its tables can be linked.
+    fn hole(&mut self, len: u64, first: Option<u64>) -> Result<u64> {
+        let fits = first.filter(|_| !self.wired || len >= BLOCK);
+        let (skew, mask) = fits.map_or((0, 0), |page| (page.wrapping_mul(PAGE64), BLOCK - 1));
+        let fit = |at: u64| at.wrapping_add(skew.wrapping_sub(at) & mask);
         let mut at = self.packed;
         let mut packed = true;
         let first = self.list.partition_point(|a| a.end < at);
         for a in self.list.iter().skip(first) {
-            if a.start >= at && a.start.saturating_sub(at) >= len {
+            if a.start.checked_sub(fit(at)).is_some_and(|room| room >= len) {
                 break;
             }
             packed &= a.start <= at;
-            // A page stays free between neighbours: it catches who runs over the end.
-            at = at.max(a.end.saturating_add(PAGE64));
+            // A page stays free between neighbours: it catches who runs over the end. Behind a file all of its table does.
+            let end = if a.file.is_some() { a.end | (BLOCK - 1) } else { a.end };
+            at = at.max(end.saturating_add(PAGE64) & !(PAGE64 - 1));
             if packed {
                 self.packed = at;
             }
         }
-        if at.saturating_add(len) > abi::portal::ACTIVATIONS {
+        let at = fit(at);
+        if at.saturating_add(len) > ACTIVATIONS {
             return Err(Error::NoMemory.into());
         }
         Ok(at)
@@ -232,9 +247,7 @@ impl Space {
     /// Attaches new memory, at an address or, with 0, anywhere: where. The length is rounded up to pages.
     pub fn attach(&self, addr: u64, len: u64, rights: Rights, kind: Use) -> Result<u64> {
         let mut state = self.state.lock();
-        let addr = if addr == 0 { state.hole(len)? } else { addr };
-        let (start, end) = pages(addr, len)?;
-        state.insert(Attachment { start, end, rights, kind, plain: true, file: None })?;
+        let (start, end) = self.insert(&mut state, (addr, len), rights, kind, None)?;
         if state.wired || kind == Use::Activation {
             let made = self.populate(start, end, u64::MAX, rights);
             if made.is_err() {
@@ -250,21 +263,17 @@ impl Space {
     /// still to be brought, see [`Space::bring`].
     pub fn attach_file(
         &self,
-        (addr, len): (u64, u64),
+        at: (u64, u64),
         rights: Rights,
         kind: Use,
         (user, first): (User, u64),
         file: &Ref<File>,
     ) -> Result<u64> {
         let mut state = self.state.lock();
-        let addr = if addr == 0 { state.hole(len)? } else { addr };
-        let (start, end) = pages(addr, len)?;
-        let new = Attachment { start, end, rights, kind, plain: false, file: Some((user, first)) };
-        let map = new.map(self.root, state.wired).map(|(s, m)| (s.clone(), m));
-        state.insert(new)?;
-        if let Some((segment, map)) = map
-            && let Err(e) = segment.attach(map, file)
-        {
+        let segment = user.segment().clone();
+        let (start, end) = self.insert(&mut state, at, rights, kind, Some((user, first)))?;
+        let map = Map { root: self.root, start, end, first, rights, wired: state.wired };
+        if let Err(e) = segment.attach(map, file) {
             state.list.retain(|a| a.start != start);
             state.packed = ANYWHERE;
             return Err(e);
@@ -276,8 +285,7 @@ impl Space {
     pub fn attach_device(&self, first: Frame, count: u64, rights: Rights) -> Result<u64> {
         let mut state = self.state.lock();
         let len = count.checked_mul(PAGE64).ok_or(Error::BadArg)?;
-        let (start, end) = pages(state.hole(len)?, len)?;
-        state.insert(Attachment { start, end, rights, kind: Use::Device, plain: false, file: None })?;
+        let (start, end) = self.insert(&mut state, (0, len), rights, Use::Device, None)?;
         let frames = (0..count).map(|i| Frame(first.0.saturating_add(i)));
         for (addr, frame) in (start..end).step_by(PAGE).zip(frames) {
             if !machine::map(self.root, addr, frame, rights) {
@@ -286,6 +294,31 @@ impl Space {
             }
         }
         Ok(start)
+    }
+
+    /// Adds an attachment at an address or, with 0, anywhere: its first address, and the first behind it.
+    pub(super) fn insert(
+        &self,
+        state: &mut State,
+        (addr, len): (u64, u64),
+        rights: Rights,
+        kind: Use,
+        file: Option<(User, u64)>,
+    ) -> Result<(u64, u64)> {
+        let addr = if addr == 0 { state.hole(len, file.as_ref().map(|f| f.1))? } else { addr };
+        let (start, end) = pages(addr, len)?;
+        let i = state.list.partition_point(|a| a.end <= start);
+        if state.list.get(i).is_some_and(|a| a.start < end) {
+            return Err(Error::Overlap.into());
+        }
+        let before = i.checked_sub(1).and_then(|i| state.list.get(i));
+        let meets = before.is_some_and(|a| a.file.is_some() && a.end > start & !(BLOCK - 1));
+        state.list.insert(i, Attachment { start, end, rights, kind, plain: file.is_none(), file })?;
+        // A file that ends in the same 2 MiB can't have its table linked there any more.
+        if meets && machine::unlink(self.root, start) {
+            self.forget();
+        }
+        Ok((start, end))
     }
 
     /// Puts filled frames where nothing is mapped yet, in an attachment that starts at or below `addr`; those that are
@@ -355,30 +388,15 @@ impl Space {
             let before = (a.start, a.end.min(start));
             let after = (a.start.max(end), a.end);
             // Unmapped first: what a segment does not know to be mapped it may free.
-            self.free_pages(state, a.start.max(start), a.end.min(end));
+            self.free_pages(Some(a), a.start.max(start), a.end.min(end));
             if let Some((segment, map)) = a.map(self.root, state.wired) {
                 segment.cut(self.root, map.start, &[before, after])?;
             }
-            let rest = |r: (u64, u64)| (r.0 < r.1).then(|| a.part(r.0, r.1));
-            match (rest(before), rest(after)) {
-                (None, None) => {
-                    let gone = state.list.remove(i);
-                    // A segment that nobody uses any more closes its file, which the reaper does later.
-                    drop(gone);
-                }
-                (Some(one), None) | (None, Some(one)) => {
-                    if let Some(a) = state.list.get_mut(i) {
-                        drop(core::mem::replace(a, one));
-                    }
-                    i = i.saturating_add(1);
-                }
-                (Some(one), Some(two)) => {
-                    if let Some(a) = state.list.get_mut(i) {
-                        drop(core::mem::replace(a, one));
-                    }
-                    state.list.insert(i.saturating_add(1), two)?;
-                    break;
-                }
+            // A segment that nobody uses any more closes its file, which the reaper does later.
+            let Some(gone) = state.list.remove(i) else { break };
+            for (start, end) in [before, after].into_iter().filter(|r| r.0 < r.1) {
+                state.list.insert(i, gone.part(start, end))?;
+                i = i.saturating_add(1);
             }
         }
         Ok(())
@@ -386,7 +404,7 @@ impl Space {
 
     /// Undoes an attachment that was just made.
     fn take_out(&self, state: &mut State, start: u64, end: u64) {
-        self.free_pages(state, start, end);
+        self.free_pages(state.at(start), start, end);
         state.packed = ANYWHERE;
         if let Some(at) = state.list.iter().position(|a| a.start == start) {
             state.list.remove(at);
@@ -395,9 +413,15 @@ impl Space {
 
     /// Unmaps a range, of one attachment or of several of the space's own memory, and gives the frames back, all but those
     /// of devices and of segments.
-    pub(super) fn free_pages(&self, state: &State, start: u64, end: u64) {
-        let whose = state.at(start);
-        let (device, file) = whose.map_or((false, false), |a| (a.kind == Use::Device, a.file.is_some()));
+    pub(super) fn free_pages(&self, whose: Option<&Attachment>, start: u64, end: u64) {
+        let device = whose.is_some_and(|a| a.kind == Use::Device);
+        if whose.is_some_and(|a| a.file.is_some()) {
+            // Its pages are the segment's.
+            if machine::clear(self.root, start, end) {
+                self.forget();
+            }
+            return;
+        }
         let mut batch = [Frame(0); BATCH];
         let mut at = start;
         while at < end {
@@ -413,8 +437,7 @@ impl Space {
                 unmapped = true;
                 if device {
                     dma::unmapped(frame);
-                } else if !file && let Some(slot) = slots.next() {
-                    // A file's are the segment's.
+                } else if let Some(slot) = slots.next() {
                     *slot = frame;
                     count = count.saturating_add(1);
                 }
@@ -473,14 +496,7 @@ impl Space {
                 return Err(Error::Overlap.into());
             }
             if old == heap {
-                state.insert(Attachment {
-                    start: heap,
-                    end,
-                    rights: Rights::Write,
-                    kind: Use::Heap,
-                    plain: true,
-                    file: None,
-                })?;
+                self.insert(&mut state, (heap, end.saturating_sub(heap)), Rights::Write, Use::Heap, None)?;
             } else if let Some(a) = state.list.get_mut(i.saturating_sub(1)) {
                 a.end = end;
             }

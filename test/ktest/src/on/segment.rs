@@ -25,6 +25,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t62_segment_refuses_nonsense", nonsense),
     ("t62_segment_that_only_reads_is_not_written", read_only),
     ("t62_segment_range_is_used_again_at_once", reused),
+    ("t62_segment_ends_where_it_was_attached", ends),
     ("t63_segment_fault_is_interrupted", interrupted),
     ("t63_segment_fault_is_taken_over", taken_over),
     ("t63_segment_error_is_a_note", error),
@@ -270,6 +271,50 @@ fn reused() -> Result<()> {
             }
         }
         Ok(())
+    })
+}
+
+/// What is behind an attachment in the same table of pages is not the file's, whatever else becomes of it there.
+fn ends() -> Result<()> {
+    const TABLE: usize = 512 * PAGE;
+    with(|_| {
+        let file = open("store", ORDWR)?;
+        let len = fs::stat("/mnt/store")?.stat().length as usize;
+        let behind = len.next_multiple_of(PAGE) + 2 * PAGE;
+        let mut b = [0; 4];
+        let s = Segment::of_file(&file, Access::Read, 0, len)?;
+        check!(
+            (s.address() as usize).is_multiple_of(TABLE),
+            "a file is attached where its table can't be used"
+        );
+        s.read(0, &mut b)?;
+        let far = s.address() + behind as u64;
+        // Memory of its own, in another process that has the file there as well.
+        let pid = child(|| {
+            s.read(0, &mut b)?;
+            check!(sys::segattach(0, -1, 0, far, PAGE) == Some(far), "no memory behind a file");
+            // SAFETY: it has just been attached.
+            let word = unsafe { &*(far as *const AtomicU32) };
+            check!(word.swap(7, Ordering::Relaxed) == 0 && word.load(Ordering::Relaxed) == 7, "other memory");
+            s.read(len - 4, &mut b)?;
+            check!(&b == b"....", "the file ends with {b:?}");
+            Ok(())
+        })?;
+        let w = words(pid)?;
+        check!(w.is_empty(), "{w}");
+        let w = touched(|| {
+            // This process uses the table by now; then the file grows, and another attachment brings what is there.
+            let _ = s.read(0, &mut b);
+            let _ = file.write_at(b"more", behind as u64);
+            let more = Segment::of_file(&file, Access::Read, 0, behind + 4);
+            let seen = more.and_then(|m| m.read(behind, &mut b));
+            if seen.is_ok() && &b == b"more" {
+                // SAFETY: nothing is attached there.
+                let _ = unsafe { (far as *const u8).read_volatile() };
+            }
+        })?;
+        check!(w.contains("fault read"), "{w}");
+        s.detach()
     })
 }
 
