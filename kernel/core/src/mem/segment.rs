@@ -547,11 +547,9 @@ impl Segment {
     pub(super) fn attach(&self, map: Map, file: &Ref<File>) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.maps.push(map)?;
-        if inner.reader.is_none() {
-            inner.reader = Some(file.clone());
-        }
-        if map.rights == Rights::Write && inner.writer.is_none() {
-            inner.writer = Some(file.clone());
+        inner.reader.get_or_insert_with(|| file.clone());
+        if map.rights == Rights::Write {
+            inner.writer.get_or_insert_with(|| file.clone());
         }
         Ok(())
     }

@@ -367,25 +367,20 @@ fn next(root: Root, from: u64, to: u64, bits: u64, lowest: u32) -> Option<(u64, 
 
 #[unsafe(no_mangle)]
 fn next_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
-    mapped(root, from, to, |e| e.load(Ordering::Acquire))
+    mapped(root, from, to, false)
 }
 
 #[unsafe(no_mangle)]
 fn take_mapped(root: Root, from: u64, to: u64) -> Option<(u64, Frame, Rights)> {
-    mapped(root, from, to, |e| e.swap(0, Ordering::AcqRel))
+    mapped(root, from, to, true)
 }
 
-/// The next page, by an access to its entry, which another CPU may have emptied meanwhile.
-fn mapped(
-    root: Root,
-    from: u64,
-    to: u64,
-    access: impl Fn(&AtomicU64) -> u64,
-) -> Option<(u64, Frame, Rights)> {
+/// The next page, and takes it out if asked to; another CPU may have emptied its entry meanwhile.
+fn mapped(root: Root, from: u64, to: u64, take: bool) -> Option<(u64, Frame, Rights)> {
     let mut from = from;
     loop {
         let (at, _, e) = next(root, from, to, PRESENT | OUT, 0)?;
-        let value = access(e);
+        let value = if take { e.swap(0, Ordering::AcqRel) } else { e.load(Ordering::Acquire) };
         if is_page(value) {
             let (frame, rights) = decode(value);
             return Some((at, frame, rights));
