@@ -73,6 +73,15 @@ impl<T> Ref<T> {
         this.inner().count.load(Ordering::Acquire)
     }
 
+    /// The object to be changed, if this is the only reference to it.
+    pub fn only(this: &mut Ref<T>) -> Option<&mut T> {
+        if Ref::holders(this) != 1 {
+            return None;
+        }
+        // SAFETY: this is the only reference, and it is borrowed for as long as the object is: nobody else can reach it.
+        Some(unsafe { &mut this.object.as_mut().value })
+    }
+
     /// The object's address: an identity for as long as it lives.
     pub fn id(this: &Ref<T>) -> usize {
         this.object.as_ptr() as usize

@@ -14,7 +14,7 @@ use crate::thread::{Thread, Waiters};
 use abi::error::Error;
 use abi::limit::{MAIL, MAIL_BYTES};
 
-/// A message or a reply.
+/// A message or a reply. It goes from hand to hand as one word.
 pub(super) struct Letter {
     /// Where the reply goes; none for a reply.
     pub(super) from: Option<Ref<Side>>,
@@ -27,9 +27,14 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    pub(super) fn new(from: Option<Ref<Side>>, pid: u32, user: Ref<Bytes>, parcel: Parcel) -> Letter {
+    pub(super) fn new(
+        from: Option<Ref<Side>>,
+        pid: u32,
+        user: Ref<Bytes>,
+        parcel: Parcel,
+    ) -> Result<Ref<Letter>> {
         counters::LETTERS.up();
-        Letter { from, pid, user, parcel, done: 0 }
+        Ref::new(Letter { from, pid, user, parcel, done: 0 })
     }
 }
 
@@ -64,7 +69,7 @@ pub(super) struct State {
     dead: bool,
     /// The process whose opens are the reader's side.
     pub(super) reader: u32,
-    queue: List<Letter>,
+    queue: List<Ref<Letter>>,
     /// Bytes of all that are queued.
     bytes: usize,
     pub(super) readers: Waiters,
@@ -145,7 +150,7 @@ impl Mailbox {
     }
 
     /// Queues a message; it stays where it is when there is no room, or on an error.
-    pub(super) fn put(&self, letter: &mut Option<Letter>) -> Result<()> {
+    pub(super) fn put(&self, letter: &mut Option<Ref<Letter>>) -> Result<()> {
         let Some(l) = letter else { return Ok(()) };
         let (pid, len) = (l.pid, l.parcel.size());
         let mut s = self.state.lock();
@@ -163,7 +168,7 @@ impl Mailbox {
     }
 
     /// Takes the next message; without one, says whether none comes.
-    pub(super) fn take(&self) -> (Option<Letter>, bool) {
+    pub(super) fn take(&self) -> (Option<Ref<Letter>>, bool) {
         let mut s = self.state.lock();
         let letter = s.queue.remove(0);
         if let Some(letter) = &letter {
@@ -201,7 +206,7 @@ pub(super) struct Side {
 /// Taken alone, but for a moment under the list of sides.
 pub(super) struct SideState {
     /// The reader's: what is left of the message read last. A sender's: its replies.
-    letters: List<Letter>,
+    letters: List<Ref<Letter>>,
     /// A sender's: messages that may still be answered.
     waiting: u32,
     /// The reader's: whom a write answers.
@@ -223,12 +228,12 @@ impl Side {
     }
 
     /// The letter to go on with.
-    pub(super) fn next(&self) -> Option<Letter> {
+    pub(super) fn next(&self) -> Option<Ref<Letter>> {
         self.state.lock().letters.remove(0)
     }
 
     /// Puts back one that has not been read to its end. Without memory for it the rest is lost.
-    pub(super) fn keep(&self, letter: Letter) {
+    pub(super) fn keep(&self, letter: Ref<Letter>) {
         let _ = self.state.lock().letters.insert(0, letter);
     }
 
@@ -259,7 +264,7 @@ impl Side {
     }
 
     /// A sender's: a reply. Who has closed the file gets none, nor who leaves too many unread.
-    pub(super) fn answer(&self, reply: &mut Option<Letter>) -> Result<()> {
+    pub(super) fn answer(&self, reply: &mut Option<Ref<Letter>>) -> Result<()> {
         let mut s = self.state.lock();
         s.waiting = s.waiting.saturating_sub(1);
         let r = if s.closed {

@@ -29,13 +29,13 @@ struct World {
 
 const SENDERS: usize = 5;
 
-fn letter(from: Option<Ref<Side>>, pid: u32, user: &Ref<Bytes>, number: u64, len: usize) -> Letter {
+fn letter(from: Option<Ref<Side>>, pid: u32, user: &Ref<Bytes>, number: u64, len: usize) -> Ref<Letter> {
     let mut bytes = vec![0; len.max(8)];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
-    Letter::new(from, pid, user.clone(), Bytes::new(&bytes).unwrap().into())
+    Letter::new(from, pid, user.clone(), Bytes::new(&bytes).unwrap().into()).unwrap()
 }
 
-fn number(letter: &Letter) -> u64 {
+fn number(letter: &Ref<Letter>) -> u64 {
     u64::from_le_bytes(letter.parcel.bytes()[..8].try_into().unwrap())
 }
 

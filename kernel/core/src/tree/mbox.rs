@@ -153,7 +153,7 @@ fn wait(
 }
 
 /// The bytes of a write, and who writes them.
-fn letter(m: &mut Msg<'_>, from: Option<Ref<Side>>) -> Result<Letter> {
+fn letter(m: &mut Msg<'_>, from: Option<Ref<Side>>) -> Result<Ref<Letter>> {
     let parcel = match &mut m.data {
         Data::Give(parcel) => parcel.take().unwrap_or_default(),
         data => {
@@ -167,12 +167,12 @@ fn letter(m: &mut Msg<'_>, from: Option<Ref<Side>>) -> Result<Letter> {
         }
     };
     let me = &thread::current().proc;
-    Ok(Letter::new(from, me.pid, me.user_name(), parcel))
+    Letter::new(from, me.pid, me.user_name(), parcel)
 }
 
 /// A letter that was not sent: given pages go back.
-fn unsent(m: &mut Msg<'_>, letter: Option<Letter>) {
-    if let (Data::Give(slot), Some(mut letter)) = (&mut m.data, letter) {
+fn unsent(m: &mut Msg<'_>, mut letter: Option<Ref<Letter>>) {
+    if let (Data::Give(slot), Some(letter)) = (&mut m.data, letter.as_mut().and_then(Ref::only)) {
         **slot = Some(core::mem::take(&mut letter.parcel));
     }
 }
@@ -209,7 +209,7 @@ fn answer(side: &Side, m: &mut Msg<'_>) -> Result<Reply> {
 }
 
 /// The next message for a reader; none when none comes.
-fn message(side: &Side) -> Result<Option<Letter>> {
+fn message(side: &Side) -> Result<Option<Ref<Letter>>> {
     loop {
         match side.mailbox.take() {
             (Some(letter), _) => {
@@ -223,7 +223,7 @@ fn message(side: &Side) -> Result<Option<Letter>> {
 }
 
 /// The next reply for a sender; none when none comes.
-fn reply(side: &Side) -> Result<Option<Letter>> {
+fn reply(side: &Side) -> Result<Option<Ref<Letter>>> {
     loop {
         let me = thread::current_ref();
         {
@@ -266,28 +266,38 @@ fn head<'b>(letter: &Letter, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
     buf.get(..end).unwrap_or(&[])
 }
 
+/// Moves what has not been read of a message's first line; how long that line is.
+#[inline(never)]
+fn read_head(letter: &mut Letter, m: &mut Msg<'_>, room: usize) -> Result<usize> {
+    let mut buf = [0; HEAD];
+    let head = head(letter, &mut buf);
+    let line = head.get(letter.done..).unwrap_or(&[]);
+    let n = put(&mut m.data, 0, line.get(..room).unwrap_or(line))? as usize;
+    letter.done = letter.done.saturating_add(n);
+    Ok(head.len())
+}
+
 /// Moves what has not been read of a letter: how much there was room for, and whether that was all. A message with given
 /// pages comes without its first line, which is read before, so that they find their place.
 fn read_letter(letter: &mut Letter, m: &mut Msg<'_>) -> Result<(usize, bool)> {
-    let mut buf = [0; HEAD];
-    let head = if letter.from.is_some() { head(letter, &mut buf) } else { &[] };
     let room = usize::try_from(m.count).unwrap_or(0);
-    let line = head.get(letter.done..).unwrap_or(&[]);
-    let mut n = put(&mut m.data, 0, line.get(..room).unwrap_or(line))? as usize;
-    letter.done = letter.done.saturating_add(n);
-    if n == 0 || letter.done >= head.len() && !letter.parcel.has_pages() {
+    let before = letter.done;
+    let head = if letter.from.is_some() { read_head(letter, m, room)? } else { 0 };
+    let mut n = letter.done.saturating_sub(before);
+    if n == 0 || letter.done >= head && !letter.parcel.has_pages() {
         match letter.parcel.read(m, n, room.saturating_sub(n)) {
             Ok(more) => n = n.saturating_add(more),
             Err(e) if n == 0 => return Err(e),
             Err(_) => {}
         }
     }
-    Ok((n, letter.done >= head.len() && letter.parcel.is_read()))
+    Ok((n, letter.done >= head && letter.parcel.is_read()))
 }
 
 /// Reads on in a letter, and keeps what is left of it.
-fn read_on(side: &Side, mut letter: Letter, m: &mut Msg<'_>) -> Result<Reply> {
-    let read = read_letter(&mut letter, m);
+fn read_on(side: &Side, mut letter: Ref<Letter>, m: &mut Msg<'_>) -> Result<Reply> {
+    // Whoever has taken it is the only one who has it.
+    let read = Ref::only(&mut letter).map_or(Ok((0, true)), |l| read_letter(l, m));
     if !matches!(read, Ok((_, true))) {
         side.keep(letter);
     }
