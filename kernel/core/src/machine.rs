@@ -239,10 +239,12 @@ unsafe extern "Rust" {
     /// Gives a kernel stack back, which nobody runs on.
     pub safe fn free_stack(top: u64);
 
-    /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler.
-    pub safe fn save_vector(to: &mut Vector);
-    /// Makes the program that this kernel entry goes back to find these vector registers.
-    pub safe fn restore_vector(from: &Vector);
+    /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler. False if they are
+    /// of no use to it, since it made a system call.
+    pub safe fn save_vector(to: &mut Vector) -> bool;
+    /// Makes the program that this kernel entry goes back to find these vector registers, or empty ones. They stay where
+    /// they are until then, and are used again if another thread runs before.
+    pub safe fn restore_vector(from: Option<&mut Vector>);
 
     /// How many interrupt lines there are.
     pub safe fn irqs() -> usize;

@@ -343,10 +343,12 @@ fn free_stack(_top: u64) {}
 fn set_kernel_stack(_top: u64) {}
 
 #[unsafe(no_mangle)]
-fn save_vector(_to: &mut Vector) {}
+fn save_vector(_to: &mut Vector) -> bool {
+    false
+}
 
 #[unsafe(no_mangle)]
-fn restore_vector(_from: &Vector) {}
+fn restore_vector(_from: Option<&mut Vector>) {}
 
 #[unsafe(no_mangle)]
 fn new_context(_stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Context {

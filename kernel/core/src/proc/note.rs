@@ -23,14 +23,15 @@ const RED_ZONE: u64 = 128;
 pub(crate) struct Notes {
     queue: List<Bytes>,
     handler: u64,
-    /// A handler runs: where its registers lie, and the vector registers of the program.
+    /// A handler runs: where the program's registers lie, and its vector registers if it has any.
     handling: Option<u64>,
+    vectors: bool,
     vector: Vector,
 }
 
 impl Notes {
     pub(super) const fn new() -> Notes {
-        Notes { queue: List::new(), handler: 0, handling: None, vector: Vector([0; _]) }
+        Notes { queue: List::new(), handler: 0, handling: None, vectors: false, vector: Vector([0; _]) }
     }
 
     /// Another program: no handler, and nothing of the old.
@@ -146,7 +147,7 @@ fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Op
     }
     let mut notes = me.proc.notes.lock();
     notes.handling = Some(registers);
-    machine::save_vector(&mut notes.vector);
+    notes.vectors = machine::save_vector(&mut notes.vector);
     drop(notes);
     me.pending.fetch_and(!NOTE, Ordering::Relaxed);
     machine::call_handler(frame, handler, registers, [registers, words, note.len() as u64]);
@@ -162,7 +163,8 @@ pub fn noted(me: &Thread, frame: &mut Frame, how: u64) {
         me.set_error(Error::BadArg.text().as_bytes());
         return machine::set_result(frame, u64::MAX);
     };
-    machine::restore_vector(&notes.vector);
+    let Notes { vectors, vector, .. } = &mut *notes;
+    machine::restore_vector(vectors.then_some(vector));
     if !notes.queue.is_empty() {
         me.pending.fetch_or(NOTE, Ordering::Relaxed);
     }

@@ -55,16 +55,18 @@ impl Meter {
 
     /// What a piece of work takes.
     pub(super) fn time(&self, work: impl FnOnce() -> Result<()>) -> Result<u64> {
-        if self.how == How::Profile {
+        let looked_at = self.how == How::Profile;
+        if looked_at {
             self.pieces.set(self.pieces.get() + 1);
             operation();
-            let done = work();
-            rest();
-            return done.map(|()| 0);
         }
         let start = self.now();
-        work()?;
-        Ok(self.now() - start)
+        let done = work();
+        let spent = self.now() - start;
+        if looked_at {
+            rest();
+        }
+        done.map(|()| spent)
     }
 
     /// A row whose operation is called in batches.

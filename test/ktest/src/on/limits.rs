@@ -5,13 +5,15 @@
 use super::call::{child, words};
 use super::fault::stay_on;
 use super::{Test, check, imp};
+use core::sync::atomic::{AtomicU32, Ordering};
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OREAD, RFENVG, RFFDG};
+use portolan::abi::note::ALARM;
 use portolan::abi::sys::Sys;
 use portolan::alloc::format;
 use portolan::alloc::vec;
 use portolan::alloc::vec::Vec;
-use portolan::{Error, File, Result, fs, process, sys};
+use portolan::{Error, File, Result, fs, note, process, sys};
 
 pub(super) const TESTS: &[Test] = &[
     ("t36_limit_memory_used_up_beside_others", used_up),
@@ -204,6 +206,19 @@ fn kept(seed: u8) -> bool {
     all == before
 }
 
+/// Nanoseconds from one note to the next.
+const TICK: u64 = 500_000;
+static TICKS: AtomicU32 = AtomicU32::new(0);
+
+fn tick(text: &str) -> note::Then {
+    if text != ALARM {
+        return note::Then::Default;
+    }
+    TICKS.fetch_add(1, Ordering::Relaxed);
+    let _ = sys::alarm(TICK);
+    note::Then::Continue
+}
+
 /// Several processes on one CPU, each with registers full of its own; and what the kernel does not keep, wider registers,
 /// no program is told to have.
 fn vectors() -> Result<()> {
@@ -214,6 +229,11 @@ fn vectors() -> Result<()> {
         all.push(child(|| {
             stay_on(process::id(), 0)?;
             check!(kept(seed), "another's vector registers, or none");
+            // Notes that come meanwhile, often just before the others' turn, change nothing.
+            note::handle(tick)?;
+            let _ = sys::alarm(TICK);
+            check!(kept(seed), "after notes another's vector registers, or none");
+            check!(TICKS.load(Ordering::Relaxed) > 10, "only {} notes", TICKS.load(Ordering::Relaxed));
             Ok(())
         })?);
     }

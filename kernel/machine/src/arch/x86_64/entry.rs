@@ -52,7 +52,7 @@ unsafe extern "C" {
     fn return_frame(frame: *const Frame) -> !;
 }
 
-const _: () = assert!(size_of::<Frame>() == 18 * 8 && offset_of!(Context, sp) == 0);
+const _: () = assert!(size_of::<Frame>() == 22 * 8 && offset_of!(Context, sp) == 0);
 const _: () = assert!(offset_of!(Entry, root) == 0 && offset_of!(Entry, kernel_stack) == 8);
 const _: () = assert!(offset_of!(Entry, user_stack) == 16 && offset_of!(Entry, pc) == 24);
 
@@ -190,28 +190,8 @@ global_asm!(
     // return_frame(frame): to a program with exactly these registers.
     ".global return_frame",
     "return_frame:",
-    "push {user_data}",
-    "push [rdi + 16 * 8]",
-    "push [rdi + 17 * 8]",
-    "push {user_code}",
-    "push [rdi + 15 * 8]",
-    "mov rax, [rdi]",
-    "mov rbx, [rdi + 8]",
-    "mov rcx, [rdi + 16]",
-    "mov rdx, [rdi + 24]",
-    "mov rsi, [rdi + 32]",
-    "mov rbp, [rdi + 48]",
-    "mov r8, [rdi + 56]",
-    "mov r9, [rdi + 64]",
-    "mov r10, [rdi + 72]",
-    "mov r11, [rdi + 80]",
-    "mov r12, [rdi + 88]",
-    "mov r13, [rdi + 96]",
-    "mov r14, [rdi + 104]",
-    "mov r15, [rdi + 112]",
-    "mov rdi, [rdi + 40]",
-    "swapgs",
-    "iretq",
+    "mov rsp, rdi",
+    "jmp trap_return",
     ".popsection",
     user_sp = const USER_SP,
     kernel_stack = const KERNEL_STACK,
@@ -230,35 +210,23 @@ extern "C" fn system_call_body(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, n
     kernel_core::entry::syscall(number, [a, b, c, d, e, f])
 }
 
-/// The registers of a program in the order in which a trap leaves them on the kernel stack.
-#[repr(C)]
-pub(super) struct Trap {
-    pub(super) general: [u64; 15],
-    pub(super) vector: u64,
-    pub(super) error: u64,
-    pub(super) pc: u64,
-    pub(super) code: u64,
-    pub(super) flags: u64,
-    pub(super) sp: u64,
-    pub(super) stack: u64,
-}
-
 /// Lets the kernel see and change a program's registers on its way out.
-pub(super) fn deliver(trap: &mut Trap) {
-    let mut frame = Frame { general: trap.general, pc: trap.pc, sp: trap.sp, flags: trap.flags };
-    kernel_core::entry::deliver(&mut frame);
-    sane(&mut frame);
-    (trap.general, trap.pc, trap.sp, trap.flags) = (frame.general, frame.pc, frame.sp, frame.flags);
+pub(super) fn deliver(trap: &mut Frame) {
+    kernel_core::entry::deliver(trap);
+    sane(trap);
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn leave_system_call(trap: &mut Trap) {
+extern "C" fn leave_system_call(trap: &mut Frame) {
     deliver(trap);
+    // What a note's end put there is the program's again.
+    cpu::set_vector(0);
 }
 
 /// Registers with which a program may run. A pc beyond its memory becomes 0, which faults in the program and not in
 /// the kernel on the way out.
 fn sane(frame: &mut Frame) {
+    (frame.code, frame.stack) = (USER_CODE.into(), USER_DATA.into());
     if frame.pc >= USER_END {
         frame.pc = 0;
     }
@@ -382,18 +350,17 @@ fn call_handler(frame: &mut Frame, handler: u64, sp: u64, args: [u64; 3]) {
 }
 
 #[unsafe(no_mangle)]
-fn save_vector(to: &mut Vector) {
-    if cpu::vector() == 0 {
-        // SAFETY: nobody writes it any more.
-        *to = unsafe { *CLEAN_VECTORS.0.get() };
-    } else {
+fn save_vector(to: &mut Vector) -> bool {
+    let any = cpu::vector() != 0;
+    if any {
         // SAFETY: aligned room of the right size. The registers are still the program's.
         unsafe { asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)) };
     }
+    any
 }
 
 #[unsafe(no_mangle)]
-fn restore_vector(from: &Vector) {
-    // SAFETY: the image was made by `save_vector`, so no reserved bit of the control words is set.
-    unsafe { asm!("fxrstor64 [{}]", in(reg) from, options(nostack, readonly, preserves_flags)) };
+fn restore_vector(from: Option<&mut Vector>) {
+    // Of the current process, which outlives this kernel entry; it is what a switch on the way out uses.
+    find_vectors(from.map_or(0, |v| (&raw mut *v) as u64));
 }

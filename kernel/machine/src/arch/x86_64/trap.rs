@@ -6,9 +6,10 @@
 #![allow(unsafe_code, reason = "the interrupt table and its stubs")]
 
 use super::cpu::{SMAP, TablePointer, VECTOR};
-use super::entry::{Trap, deliver};
+use super::entry::deliver;
 use super::{apic, copy};
 use crate::log::{self, Part};
+use abi::note::Frame;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use kernel_core::entry::Fault;
@@ -196,14 +197,14 @@ fn interrupt(vector: u64) -> bool {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn user_trap(trap: &mut Trap) {
-    if matches!(trap.vector, 2 | 8 | 18) {
+extern "C" fn user_trap(trap: &mut Frame) {
+    if matches!(trap.trap[0], 2 | 8 | 18) {
         // The emergency stack is no place to go on from.
         fatal(trap);
     }
-    if !interrupt(trap.vector) {
-        let (at, kind) = match trap.vector {
-            14 => (fault_address(), page_fault_kind(trap.error)),
+    if !interrupt(trap.trap[0]) {
+        let (at, kind) = match trap.trap[0] {
+            14 => (fault_address(), page_fault_kind(trap.trap[1])),
             0 => (trap.pc, Fault::Divide),
             1 | 3 => (trap.pc, Fault::Breakpoint),
             6 => (trap.pc, Fault::Instruction),
@@ -218,13 +219,13 @@ extern "C" fn user_trap(trap: &mut Trap) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn kernel_trap(trap: &mut Trap) {
-    if interrupt(trap.vector) {
+extern "C" fn kernel_trap(trap: &mut Frame) {
+    if interrupt(trap.trap[0]) {
         return;
     }
-    if trap.vector == 14 && copy::is_copy(trap.pc) {
+    if trap.trap[0] == 14 && copy::is_copy(trap.pc) {
         let at = fault_address();
-        if !kernel_core::entry::kernel_fault(at, page_fault_kind(trap.error)) {
+        if !kernel_core::entry::kernel_fault(at, page_fault_kind(trap.trap[1])) {
             trap.pc = copy::give_up();
         }
         return;
@@ -233,10 +234,15 @@ extern "C" fn kernel_trap(trap: &mut Trap) {
 }
 
 /// Says what happened, and where, and stops.
-fn fatal(trap: &Trap) -> ! {
+fn fatal(trap: &Frame) -> ! {
     const NAMES: [&str; 15] =
         ["ax", "bx", "cx", "dx", "si", "di", "bp", "8", "9", "10", "11", "12", "13", "14", "15"];
-    log::line(&["kernel panic: trap ".into(), trap.vector.into(), " error ".into(), Part::Hex(trap.error)]);
+    log::line(&[
+        "kernel panic: trap ".into(),
+        trap.trap[0].into(),
+        " error ".into(),
+        Part::Hex(trap.trap[1]),
+    ]);
     let place = [" pc ", " sp ", " cr2 ", " flags "];
     for (name, value) in place.iter().zip([trap.pc, trap.sp, fault_address(), trap.flags]) {
         log::line(&[(*name).into(), Part::Hex(value)]);
