@@ -210,6 +210,8 @@ pub const STACK_MAX: u32 = (1 << 20) - 2 * limit::PAGE as u32;
 pub const ACTIVATIONS: u64 = 0x60_0000_0000;
 /// From one activation to the next.
 pub const ACTIVATION_STRIDE: u64 = 4 << 20;
+/// Where their places end, of which there are 1,024.
+pub const ACTIVATIONS_END: u64 = ACTIVATIONS + 1024 * ACTIVATION_STRIDE;
 /// The stack ends here, relative to the activation's start; below it is its room, then nothing.
 pub const STACK_END: u64 = 1 << 20;
 /// The message page.

@@ -23,7 +23,6 @@ pub use act::Act;
 pub use enter::{domain_call, reply};
 pub(crate) use leave::{end_handler, front, interrupt, time_came};
 pub(crate) use lend::take_payload;
-pub(crate) use portal::PLACES;
 pub use portal::Portal;
 pub(crate) use portal::activation_idle;
 pub use queue::wake;

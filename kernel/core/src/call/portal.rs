@@ -23,17 +23,14 @@ use crate::thread::{self, SERVER, Stack, State, Thread};
 use abi::error::Error;
 use abi::limit::{CALLS, PAGE};
 use abi::portal::{
-    ACTIVATION_STRIDE, ACTIVATIONS, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX, WANT_FLUSH,
-    WINDOW_AT,
+    ACTIVATION_STRIDE, ACTIVATIONS, ACTIVATIONS_END, Limits, PAGE_AT, STACK_DEFAULT, STACK_END, STACK_MAX,
+    WANT_FLUSH, WINDOW_AT,
 };
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// How long a caller that holds an activation itself waits for another, in nanoseconds: two servers that wait for each
 /// other's last activation would wait for ever.
 const HOLDING_WAIT: u64 = 2_000_000_000;
-
-/// Activations that one space has room for.
-pub(crate) const PLACES: u64 = 1024;
 
 /// A server's entry point.
 pub struct Portal {
@@ -172,8 +169,7 @@ impl Portal {
     /// Finds a place in the server's memory and makes the stack there: where the place begins.
     fn place(&self) -> Result<u64> {
         let (below, len) = self.low_part();
-        for i in 0..PLACES {
-            let base = ACTIVATIONS.saturating_add(i.saturating_mul(ACTIVATION_STRIDE));
+        for base in (ACTIVATIONS..ACTIVATIONS_END).step_by(ACTIVATION_STRIDE as usize) {
             match self.space.attach(base.saturating_add(below), len, Rights::Write, Use::Activation) {
                 Ok(_) => return Ok(base),
                 Err(e) if e == Error::Overlap.into() => {}

@@ -24,7 +24,7 @@ use crate::msg::Result;
 use crate::name::File;
 use abi::error::Error;
 use abi::limit::{PAGE, TEXT, USER_END};
-use abi::portal::ACTIVATIONS;
+use abi::portal::{ACTIVATIONS, ACTIVATIONS_END};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub(super) const PAGE64: u64 = PAGE as u64;
@@ -119,6 +119,11 @@ pub struct Space {
 
 pub(super) fn page_of(addr: u64) -> u64 {
     addr & !(PAGE64 - 1)
+}
+
+/// Does a range meet the activations' places, which are the kernel's to use?
+pub(crate) fn is_activations(start: u64, end: u64) -> bool {
+    start < ACTIVATIONS_END && end > ACTIVATIONS
 }
 
 /// The whole pages of a range, if programs may have them all.
@@ -307,6 +312,10 @@ impl Space {
     ) -> Result<(u64, u64)> {
         let addr = if addr == 0 { state.hole(len, file.as_ref().map(|f| f.1))? } else { addr };
         let (start, end) = pages(addr, len)?;
+        // There calls lend pages, which no attachment covers.
+        if kind != Use::Activation && is_activations(start, end) {
+            return Err(Error::Overlap.into());
+        }
         let i = state.list.partition_point(|a| a.end <= start);
         if state.list.get(i).is_some_and(|a| a.start < end) {
             return Err(Error::Overlap.into());

@@ -1,10 +1,10 @@
 //! System calls of processes and memory: from words to arguments, and back.
 
 use crate::base::{Bytes, List, Text};
-use crate::call::PLACES;
 use crate::machine;
 use crate::machine::Rights;
 use crate::mem::space::Use;
+use crate::mem::space::is_activations;
 use crate::msg::{Result, UserBuf};
 use crate::proc;
 use crate::sched;
@@ -14,7 +14,6 @@ use abi::file::{
     RFCENVG, RFCFDG, RFCNAMEG, RFENVG, RFFDG, RFMEM, RFNAMEG, RFNOMNT, RFNOTEG, RFNOWAIT, RFPROC, RFREND,
 };
 use abi::limit::{ARGS, ERROR, STATUS, USER_END};
-use abi::portal::{ACTIVATION_STRIDE, ACTIVATIONS};
 use abi::sys::Str;
 
 /// Copies from the program; `bad address` where it has no memory.
@@ -188,8 +187,7 @@ pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
 pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     let [addr, len, ..] = a;
     // The kernel itself writes to the activations' pages, and takes them out when the portal closes.
-    let end = addr.saturating_add(len);
-    if end > ACTIVATIONS && addr < ACTIVATIONS.saturating_add(ACTIVATION_STRIDE.saturating_mul(PLACES)) {
+    if is_activations(addr, addr.saturating_add(len)) {
         return Err(Error::BadArg.into());
     }
     let space = me.space()?;

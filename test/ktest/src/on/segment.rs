@@ -9,6 +9,7 @@ use filer::{BIG, pattern};
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OEXEC, ORDWR, OREAD, OWRITE, SGEXEC, SGWRITE};
 use portolan::abi::limit::PAGE;
+use portolan::abi::portal::{ACTIVATIONS, ACTIVATIONS_END};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec;
@@ -205,6 +206,11 @@ fn nonsense() -> Result<()> {
         fails(raw(SGEXEC, 0, 0, PAGE), Known::BadMode)?;
         let at = raw(0, 0, 0, 2 * PAGE)?;
         fails(raw(0, 0, at + PAGE as u64, PAGE), Known::Overlap)?;
+        // Where a call's pages would appear, of however many activations.
+        for place in [ACTIVATIONS - PAGE as u64, ACTIVATIONS + (3 << 20), ACTIVATIONS_END - PAGE as u64] {
+            fails(raw(0, 0, place, 2 * PAGE), Known::Overlap)?;
+            check!(sys::segattach(0, -1, 0, place, 2 * PAGE).is_none(), "memory at {place:#x}");
+        }
         let x = open("big", OEXEC)?;
         check!(sys::segattach(SGEXEC, x.fd(), 0, 0, PAGE).is_some(), "an executable can't be attached");
         fails(Segment::of_file(&open("big", OWRITE)?, Access::Read, 0, PAGE), Known::BadMode)?;
