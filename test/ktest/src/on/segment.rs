@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "touches what it should not")]
 
 use super::call::{child, words};
+use super::swap::tortured;
 use super::{Test, check, fails, filer, imp};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -61,11 +62,6 @@ fn open(name: &str, mode: u8) -> Result<File> {
 fn attach(name: &str, access: Access, len: usize) -> Result<Segment> {
     let mode = if access == Access::Write { ORDWR } else { OREAD };
     Segment::of_file(&open(name, mode)?, access, 0, len)
-}
-
-/// Does the kernel evict what it can all the time? Then what was read is read again.
-pub(super) fn tortured() -> bool {
-    fs::read("#root/cmdline").is_ok_and(|l| l.windows(8).any(|w| w == b"torture="))
 }
 
 fn pause() {

@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "touches attached memory")]
 
 use super::call::counter;
+use super::swap::tortured;
 use super::{Test, check, imp};
 use portolan::abi::file::{ORDWR, OREAD, RFFDG};
 use portolan::abi::limit::PAGE;
@@ -153,7 +154,7 @@ fn written() -> Result<()> {
         f.write_at(b"r", 9 * PAGE as u64)?;
         check!(byte(&a, 9 * PAGE)? == b'r', "a request is not seen in memory");
         // What torture evicts is had again from the server.
-        if !super::segment::tortured() {
+        if !tortured() {
             check!(byte(&other, 9 * PAGE)? == fill(9, 1), "a page was written that somebody has");
         }
         drop(File::open("/n/f", OREAD)?);
@@ -185,7 +186,7 @@ fn not_again() -> Result<()> {
             make("/mnt/f", salt)?;
             is(&attach("/mnt/f", Access::Read)?, salt)?;
             // What torture evicts can't be had again from a file that is gone.
-            if !super::segment::tortured() {
+            if !tortured() {
                 is(&held, 1)?;
             }
         }
@@ -231,7 +232,7 @@ fn gives() -> Result<()> {
         let (now, moved) = (super::counters()?["frames"], counter("given")? - first);
         check!(moved == PAGES as u64, "{moved} of {PAGES} pages were moved");
         // Others come back from swap meanwhile, if torture has taken them.
-        check!(super::segment::tortured() || now < frames + 100, "{frames} frames have become {now}");
+        check!(tortured() || now < frames + 100, "{frames} frames have become {now}");
         is(&attach("/mnt/f", Access::Read)?, 3)?;
         let s = filled(20, 4)?;
         check!(s.address() == at, "memory that was given stays attached");
@@ -249,7 +250,7 @@ fn gives() -> Result<()> {
             p => fill(p + 6, 3),
         };
         check!(n == b.len() && (0..n).all(|i| b[i] == want(i)), "the file is not what was given");
-        if !super::segment::tortured() {
+        if !tortured() {
             is(&held, 3)?;
         }
         // Where pages don't fit they are copied, and gone all the same.
@@ -292,7 +293,7 @@ fn gives_copies() -> Result<()> {
         let w = process::wait_for(pid)?.status;
         check!(w.is_empty(), "{w}");
         // Torture may have brought it back from swap, and then it is the giver's alone.
-        let alone = super::segment::tortured();
+        let alone = tortured();
         check!(alone || counter("given")? == before, "a page that a fork shares was moved");
         for fd in go {
             let _ = sys::close(fd);
