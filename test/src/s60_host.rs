@@ -236,8 +236,10 @@ impl Drop for Talk {
 
 /// Each line follows a word of the host's, which may have changed something before.
 const TALK: &str = "fn say {go=`{head -n 1} $* >/tmp/said >[2=1]; head -n 1 /tmp/said}
+fn open {$* <[0=6]}
 cd /n/host
 say echo ready
+{say echo it is open; say open cat; say open wc -c; say open sum} <[6]g
 say cat f
 say cat f
 say ./prog
@@ -262,12 +264,21 @@ fn changes(program: &Path, machine: Machine, share: &Path) -> Result<(), Failure
     };
     let tools = fs::read(image::build_programs(&["tools"])?.join("tools"))?;
     fs::write(share.join("f"), "one\n")?;
+    fs::write(share.join("g"), "old\n".repeat(1000))?;
     let mut talk = Talk::new(&mut xtask(program, machine, &["--share".as_ref(), share.as_os_str()], TALK))?;
     let mut expect = |want: &str| {
         let got = talk.next()?;
         ensure(got.contains(want), || format!("{machine:?}: {got:?} instead of {want}"))
     };
     expect("ready")?;
+    // What a reader has open changes, ends before where it is, and goes.
+    expect("it is open")?;
+    fs::write(share.join("g"), "new\n".repeat(500))?;
+    expect("new")?;
+    fs::write(share.join("g"), "short\n")?;
+    expect("0")?;
+    fs::remove_file(share.join("g"))?;
+    expect("00000     0")?;
     expect("one")?;
     fs::write(share.join("f"), "two\n")?;
     expect("two")?;
