@@ -277,7 +277,7 @@ pub fn boot() -> ! {
         // Without memory for its idle thread a CPU stays out of it.
         if sched::start(machine::cpu()).is_err() {
             loop {
-                machine::idle();
+                mem::shootdown::rest();
             }
         }
     }

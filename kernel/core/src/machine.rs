@@ -207,6 +207,8 @@ unsafe extern "Rust" {
     pub safe fn leave(root: Root);
     /// Forgets one address on this CPU.
     pub safe fn flush_page(addr: u64);
+    /// Forgets every address of a space on this CPU, which knows only those of the one that it has loaded.
+    pub safe fn flush(root: Root);
     /// Forgets every user address on this CPU.
     pub safe fn flush_all();
 

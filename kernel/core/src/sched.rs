@@ -227,7 +227,7 @@ pub(crate) fn run_idle() -> ! {
     loop {
         me.idling.store(true, Ordering::SeqCst);
         if me.ready.lock().some == 0 && !can_steal() {
-            machine::idle();
+            crate::mem::shootdown::rest();
         }
         me.idling.store(false, Ordering::SeqCst);
         reschedule();

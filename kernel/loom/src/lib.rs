@@ -29,6 +29,7 @@ pub mod sync {
     pub mod atomic {
         //! Loom's atomics, made when they are first used, since a constant can't make one. Each is to be touched before a
         //! second thread begins.
+        pub use loom::sync::atomic::fence;
         pub use std::sync::atomic::Ordering;
         macro_rules! atomics {
             ($($name:ident $value:ty),*) => { $(
@@ -97,6 +98,7 @@ pub mod machine {
     pub fn relax() {
         loom::thread::yield_now();
     }
+    pub fn idle() {}
     pub fn flush_all() {}
     pub fn ipi(_: usize, _: Ipi) {}
 }

@@ -113,6 +113,35 @@ fn cpus_that_shoot_at_each_other_pass_only_after_both_forgot() {
     });
 }
 
+#[test]
+fn a_cpu_that_rests_is_not_waited_for_and_wakes_to_what_is_new() {
+    model(4, || {
+        let boxes = Arc::new(Mailboxes::new());
+        let (changed, freed): (Arc<AtomicBool>, Arc<AtomicBool>) = Default::default();
+        assert!(!changed.load(Ordering::Relaxed) && !freed.load(Ordering::Relaxed));
+        (0..2).for_each(|cpu| assert!(!boxes.serve(cpu, || ())));
+        boxes.reached(0, 3);
+        boxes.rest(1);
+        let (b, c, f) = (boxes.clone(), changed.clone(), freed.clone());
+        let asker = on_cpu(0, move || {
+            c.store(true, Ordering::Relaxed);
+            let number = b.ask();
+            while !b.reached(number, 2) {
+                loom::thread::yield_now();
+            }
+            f.store(true, Ordering::Release);
+        });
+        let sleeper = on_cpu(1, move || {
+            boxes.rouse(1);
+            let old = !changed.load(Ordering::Relaxed);
+            assert!(!(old && freed.load(Ordering::Acquire)), "what it has looked up is gone");
+            boxes.serve(1, || ());
+            boxes.rest(1);
+        });
+        [asker.1, sleeper.1].into_iter().for_each(|t| t.join().unwrap());
+    });
+}
+
 /// A caller: takes the activation, or waits for it.
 fn call(pool: &Pool, closed: &AtomicBool, inside: &AtomicUsize) {
     loop {

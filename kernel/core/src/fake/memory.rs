@@ -383,6 +383,9 @@ fn leave(root: Root) {
 fn flush_page(_addr: u64) {}
 
 #[unsafe(no_mangle)]
+fn flush(_root: Root) {}
+
+#[unsafe(no_mangle)]
 fn flush_all() {}
 
 /// Walks a range of the loaded space page by page: each piece's frame, offset in it and place in the buffer.

@@ -129,7 +129,9 @@ impl Space {
             (Some((frame, have)), None) if hold && allowed(have, access) => frame,
             (Some((frame, have)), Some(_)) if allowed(have, access) => {
                 // Another CPU was first, or this one remembers what was.
-                machine::flush_page(page);
+                if !hold {
+                    machine::flush_page(page);
+                }
                 frame
             }
             (_, Some(a)) if a.kind == Use::Device => return Err(Error::BadAddress.into()),

@@ -260,7 +260,9 @@ impl Space {
             Some((old, _)) if machine::map(to.root(), at, frame, Rights::Write) => old,
             _ => frame,
         };
-        to.forget();
+        // A handler's call: its space is loaded. Forgetting all would cost more than the page.
+        machine::flush_page(at);
+        to.forget_elsewhere();
         frames::free(gone);
         if gone == frame { Err(Error::NotOwn.into()) } else { Ok(()) }
     }

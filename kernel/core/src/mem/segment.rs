@@ -619,9 +619,10 @@ impl Segment {
         if !inner.show(map, at, access, block) {
             return Err(Miss::Fail(Error::NoMemory.into()));
         }
-        machine::flush_page(at);
         if hold {
             frames::share(frame).map_err(Miss::Fail)?;
+        } else {
+            machine::flush_page(at);
         }
         Ok(frame)
     }

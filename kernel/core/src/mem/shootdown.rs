@@ -5,12 +5,15 @@
 //! interrupted, and in every loop in which it spins ([`crate::machine::relax`]), the asker's own included; so any
 //! number may ask at once and whoever holds a lock meanwhile holds up nobody.
 //!
+//! A CPU that has nothing to run has loaded no space and looked nothing up: it rests, which is further than any number, and
+//! is neither interrupted nor waited for.
+//!
 //! Interrupts are off in the kernel: a CPU that neither spins nor switches nor leaves the kernel has not obeyed,
 //! so a frame it has looked up is still what it was. That is all the pinning that a short copy needs.
 
 use crate::machine::{self, Ipi};
 use abi::limit::CPUS;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// What is asked for, and how far each CPU has come. All order comes from these: the asker's changes to page tables
 /// stand before its increment.
@@ -32,11 +35,27 @@ impl Mailboxes {
         Mailboxes { asked: AtomicU64::new(0), done: [const { AtomicU64::new(0) }; CPUS] }
     }
 
+    /// On `cpu`, which will touch no user memory and know no translation until [`Mailboxes::rouse`].
+    pub fn rest(&self, cpu: usize) {
+        if let Some(done) = self.done.get(cpu) {
+            done.store(RESTS, Ordering::Release);
+        }
+    }
+
+    /// Ends that. What was changed by those who did not wait for `cpu` it sees.
+    pub fn rouse(&self, cpu: usize) {
+        if let Some(done) = self.done.get(cpu) {
+            done.store(self.asked.load(Ordering::Acquire), Ordering::Release);
+            // With the one in `ask`: either the asker sees that this CPU is awake, or this one sees the asker's changes.
+            fence(Ordering::SeqCst);
+        }
+    }
+
     /// On `cpu`: obeys what has been asked. Returns whether there was something; then the caller must forget.
     pub fn serve(&self, cpu: usize, forget: impl FnOnce()) -> bool {
         let Some(done) = self.done.get(cpu) else { return false };
         let asked = self.asked.load(Ordering::Acquire);
-        if done.load(Ordering::Relaxed) == asked {
+        if matches!(done.load(Ordering::Relaxed), n if n == asked || n == RESTS) {
             return false;
         }
         forget();
@@ -46,7 +65,9 @@ impl Mailboxes {
 
     /// Asks: the number that all must reach.
     pub fn ask(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+        let number = self.asked.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        fence(Ordering::SeqCst);
+        number
     }
 
     /// Have the CPUs of a mask reached a number?
@@ -56,6 +77,9 @@ impl Mailboxes {
     }
 }
 
+/// How far a CPU has come that rests.
+const RESTS: u64 = u64::MAX;
+
 static MAILBOXES: Mailboxes = Mailboxes::new();
 
 /// Obeys what others asked of this CPU. The machine calls it in `relax` and for [`Ipi::Shootdown`].
@@ -64,21 +88,34 @@ pub fn serve() {
     MAILBOXES.serve(machine::cpu(), machine::flush_all);
 }
 
-/// Makes this CPU, and the others of the mask, forget every user address, and waits until they have.
-pub fn all(cpus: u32) {
-    machine::flush_all();
-    let me = machine::cpu();
-    let others = cpus & !(1u32 << me);
+/// Halts until an interrupt came, on a CPU that has nothing to run; [`machine::idle`] leaves no space loaded.
+pub fn rest() {
+    MAILBOXES.rest(machine::cpu());
+    machine::idle();
+    MAILBOXES.rouse(machine::cpu());
+}
+
+/// Makes the CPUs of the mask, but for this one, forget every user address, and waits until they have.
+pub fn others(cpus: u32) {
+    let others = cpus & !(1u32 << machine::cpu());
     if others == 0 {
         return;
     }
     let number = MAILBOXES.ask();
     for cpu in (0..machine::cpus()).filter(|&c| others & (1 << c) != 0) {
-        machine::ipi(cpu, Ipi::Shootdown);
+        if !MAILBOXES.reached(number, 1 << cpu) {
+            machine::ipi(cpu, Ipi::Shootdown);
+        }
     }
     while !MAILBOXES.reached(number, others) {
         machine::relax();
     }
+}
+
+/// Makes this CPU, and the others of the mask, forget.
+pub fn all(cpus: u32) {
+    machine::flush_all();
+    others(cpus);
 }
 
 /// Makes every CPU forget, whatever it has loaded. What another CPU had looked up without a reference it has let go of

@@ -474,10 +474,13 @@ impl Space {
 
     /// Makes every CPU that may know translations of this space forget them.
     pub fn forget(&self) {
-        match self.cpus.load(Ordering::SeqCst) {
-            0 => {}
-            cpus => shootdown::all(cpus),
-        }
+        machine::flush(self.root);
+        self.forget_elsewhere();
+    }
+
+    /// The same for all but this CPU.
+    pub(super) fn forget_elsewhere(&self) {
+        shootdown::others(self.cpus.load(Ordering::SeqCst));
     }
 
     /// Says where the heap is to start; exec does.

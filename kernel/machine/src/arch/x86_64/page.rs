@@ -519,6 +519,13 @@ fn flush_page(addr: u64) {
 }
 
 #[unsafe(no_mangle)]
+fn flush(root: Root) {
+    if is_loaded(root) {
+        flush_all();
+    }
+}
+
+#[unsafe(no_mangle)]
 fn flush_all() {
     set(current());
 }
