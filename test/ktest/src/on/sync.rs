@@ -54,8 +54,14 @@ fn channel_ends() -> Result<()> {
     check!(from.try_recv() == Err(RecvError::Empty), "a value out of nothing");
     check!(from.recv_timeout(Duration::from_millis(5)) == Err(RecvError::Empty), "a value out of nothing");
     to.send(1).map_err(|_| Error::new("not sent"))?;
-    let waits = thread::spawn(move || [to.send(2), to.send(3)])?;
+    let (second, is_sent) = sync_channel(1);
+    let waits = thread::spawn(move || {
+        let two = to.send(2);
+        let _ = second.send(());
+        [two, to.send(3)]
+    })?;
     check!(from.recv() == Ok(1), "not the first");
+    check!(is_sent.recv() == Ok(()), "the second is not sent");
     time::sleep(Duration::from_millis(20))?;
     drop(from);
     let sent = waits.join()?;
