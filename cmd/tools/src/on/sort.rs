@@ -2,6 +2,9 @@
 //!
 //! All lines lie in one buffer and are sorted as ranges of it, so that the sort itself asks for no more memory. That it
 //! is stable is the work of the ranges: of two equal lines the one that begins first goes first.
+//!
+//! With each range goes the beginning of its first key, so that most lines are not touched to compare them: where memory
+//! is short the ranges stay in it and the lines go to swap.
 
 use super::given::{Given, each_input};
 use super::{Text, text};
@@ -156,6 +159,23 @@ impl Order {
         Ordering::Equal
     }
 
+    /// The first key's first bytes as a number whose order is theirs; the same for all where bytes are not compared.
+    fn begin(&self, line: &[u8]) -> u64 {
+        let (part, how) = match self.keys.first() {
+            Some(k) => (self.part(line, k), k.how),
+            None => (line, self.global),
+        };
+        if how.numeric || how.human || how.fold || how.dictionary {
+            return 0;
+        }
+        let part = trimmed(part, how);
+        let mut first = [0; 8];
+        let n = part.len().min(8);
+        first[..n].copy_from_slice(&part[..n]);
+        let number = u64::from_be_bytes(first);
+        if how.reverse { !number } else { number }
+    }
+
     /// And the whole line in the end, unless only the keys count.
     fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
         self.by_keys(a, b).then_with(|| {
@@ -174,12 +194,16 @@ fn blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n')
 }
 
+fn trimmed(s: &[u8], how: How) -> &[u8] {
+    let blanks = if how.blanks { s.iter().take_while(|b| blank(**b)).count() } else { 0 };
+    &s[blanks..]
+}
+
 fn compare(a: &[u8], b: &[u8], how: How) -> Ordering {
     if how.numeric || how.human {
         return numbers(a, b, how.human);
     }
-    let trim = |s: &'_ [u8]| if how.blanks { s.iter().take_while(|b| blank(**b)).count() } else { 0 };
-    let (a, b) = (&a[trim(a)..], &b[trim(b)..]);
+    let (a, b) = (trimmed(a, how), trimmed(b, how));
     if !how.fold && !how.dictionary {
         return a.cmp(b);
     }
@@ -272,14 +296,17 @@ pub(super) fn sort(g: &mut Given) -> Result<()> {
         Ok(())
     });
     outcome.end()?;
-    let mut lines: Vec<&[u8]> = Vec::new();
+    let mut lines: Vec<(u64, &[u8])> = Vec::new();
     let n = all.iter().filter(|b| **b == b'\n').count();
     lines.try_reserve_exact(n).map_err(|_| Known::NoMemory)?;
-    lines.extend(all.split_inclusive(|b| *b == b'\n').map(|l| &l[..l.len() - 1]));
+    let split = all.split_inclusive(|b| *b == b'\n').map(|l| &l[..l.len() - 1]);
+    lines.extend(split.map(|l| (order.begin(l), l)));
     if g.last(b"cC").is_some() {
         return check(&lines, &order, g);
     }
-    lines.sort_unstable_by(|a, b| order.compare(a, b).then_with(|| a.as_ptr().cmp(&b.as_ptr())));
+    lines.sort_unstable_by(|(a, l), (b, m)| {
+        a.cmp(b).then_with(|| order.compare(l, m)).then_with(|| l.as_ptr().cmp(&m.as_ptr()))
+    });
     let file = match g.value(b'o') {
         Some(o) => {
             Some(File::create(o, u32::from(OWRITE | OTRUNC), 0o666).map_err(|e| Error::of(Text(o), e))?)
@@ -288,7 +315,7 @@ pub(super) fn sort(g: &mut Given) -> Result<()> {
     };
     let mut out = Buffered::new(file.as_ref().map_or(STDOUT, File::fd));
     let mut last: Option<&[u8]> = None;
-    for line in lines {
+    for (_, line) in lines {
         if g.has(b'u') && last.is_some_and(|l| order.by_keys(l, line) == Ordering::Equal) {
             continue;
         }
@@ -299,13 +326,13 @@ pub(super) fn sort(g: &mut Given) -> Result<()> {
     out.flush()
 }
 
-fn check(lines: &[&[u8]], order: &Order, g: &Given) -> Result<()> {
+fn check(lines: &[(u64, &[u8])], order: &Order, g: &Given) -> Result<()> {
     let wrong = |o: Ordering| o == Ordering::Greater || g.has(b'u') && o == Ordering::Equal;
-    let at = lines.windows(2).position(|w| wrong(order.compare(w[0], w[1])));
+    let at = lines.windows(2).position(|w| wrong(order.compare(w[0].1, w[1].1)));
     let Some(at) = at else { return Ok(()) };
     if !g.has(b'C') {
         let name = g.rest.first().copied().unwrap_or(b"-");
-        eprintln!("sort: {}:{}: disorder: {}", Text(name), at + 2, Text(lines[at + 1]));
+        eprintln!("sort: {}:{}: disorder: {}", Text(name), at + 2, Text(lines[at + 1].1));
     }
     exit("disorder")
 }

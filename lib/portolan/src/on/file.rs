@@ -70,10 +70,17 @@ impl File {
     /// Reads from here to the end.
     pub fn read_all(&self) -> Result<Vec<u8>> {
         let mut all = Vec::new();
+        // Where the length is known nothing is moved to grow; one byte more has room for what the end gives.
+        let length = super::fs::fstat(self).map_or(0, |a| a.stat().length);
+        if let Ok(length @ 1..) = usize::try_from(length) {
+            let _ = all.try_reserve_exact(length.saturating_add(1));
+        }
         loop {
             let len = all.len();
-            let step = len.clamp(4096, limit::IO);
-            all.try_reserve(step).map_err(|_| Known::NoMemory)?;
+            if all.capacity() == len {
+                all.try_reserve(len.clamp(4096, limit::IO)).map_err(|_| Known::NoMemory)?;
+            }
+            let step = (all.capacity() - len).min(limit::IO);
             all.resize(len + step, 0);
             let n = self.read(&mut all[len..])?;
             all.truncate(len + n);
