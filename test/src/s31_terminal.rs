@@ -122,7 +122,8 @@ const READERS: &[&str] = &[
 /// The editor and the pager, on a terminal that does not tell its size: 24 rows of 80.
 fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
     t.send("edit /tmp/f\r")?;
-    t.until("a new file")?;
+    let other = t.until("a new file")?;
+    ensure(other.contains("\x1b[?1049h"), || format!("it draws over what is there: {other:?}"))?;
     t.send("hello\rwurld\x1b[D\x1b[D\x1b[D\x7fo\x13")?;
     t.until("saved: 12 bytes")?;
     // A terminal of one column and one row is one too.
@@ -130,7 +131,8 @@ fn full_screen(t: &mut Terminal) -> Result<(), Failure> {
     t.send("x\x11")?;
     t.until("not saved")?;
     t.send("\x1a\x11\x11")?;
-    t.prompt()?;
+    let back = t.prompt()?;
+    ensure(back.contains("\x1b[?1049l"), || format!("what was there stays hidden: {back:?}"))?;
     // Where there is no room for what is new, what was stays.
     t.send("ramfs -q 32768 -s small /n; seq 4000 >/n/g; edit /n/g\r")?;
     t.until(" of 400")?;

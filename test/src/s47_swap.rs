@@ -22,6 +22,7 @@ const SCRIPT: &str = "\
 cd /n/host
 if(sort text >alone >[2]why) exit alone
 cat why
+rc -c './toucher own OWN 1' >[2=1]
 swap -s 160M swapfile || exit swap
 sort text >sorted || exit sorted
 echo sorted
@@ -89,6 +90,11 @@ fn round(
     let said = ctx.run(command.arg(share).args(["-c", &script]))?;
     let alone = said.lines().next().unwrap_or("");
     ensure(alone.contains("out of memory"), || format!("without swap: {said}"))?;
+    let trapped = said.lines().nth(1).unwrap_or("");
+    ensure(
+        trapped.starts_with("./toucher ") && trapped.ends_with(": out of memory (swap FILE makes room)"),
+        || format!("who traps without swap: {said}"),
+    )?;
     ensure(said.contains("\nsorted\n"), || format!("sort did not end: {said}"))?;
     ensure(std::fs::read(share.join("sorted"))? == sorted, || "sorted wrongly".into())?;
     ensure(said.matches("all right\n").count() == 3, || format!("touchers: {said}"))?;

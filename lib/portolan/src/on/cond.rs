@@ -1,4 +1,4 @@
-//! What threads wait for beside locks: [`Condvar`], and values that are made once, [`OnceLock`] and [`LazyLock`].
+//! What threads wait for beside locks: [`Condvar`], [`Barrier`], and values that are made once, [`OnceLock`] and [`LazyLock`].
 #![allow(unsafe_code, reason = "lends a value that is written once")]
 
 use super::sync::{Mutex, MutexGuard, give, take};
@@ -82,6 +82,37 @@ impl Condvar {
     pub fn notify_all(&self) {
         let all = core::mem::take(&mut *self.queue.lock());
         all.iter().for_each(|turn| give(turn));
+    }
+}
+
+/// Where so many threads wait for each other, as `std::sync::Barrier`; again and again.
+#[derive(Debug)]
+pub struct Barrier {
+    count: usize,
+    /// How many wait, and how often all had come.
+    state: Mutex<(usize, u64)>,
+    all: Condvar,
+}
+
+impl Barrier {
+    /// For so many threads.
+    pub const fn new(count: usize) -> Barrier {
+        Barrier { count, state: Mutex::new((0, 0)), all: Condvar::new() }
+    }
+
+    /// Waits until all have come. True for one of them, the last.
+    pub fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        state.0 += 1;
+        if state.0 >= self.count {
+            *state = (0, state.1 + 1);
+            drop(state);
+            self.all.notify_all();
+            return true;
+        }
+        let round = state.1;
+        drop(self.all.wait_while(state, |s| s.1 == round));
+        false
     }
 }
 

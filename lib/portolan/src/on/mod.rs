@@ -12,6 +12,7 @@ pub mod mail;
 pub mod note;
 pub mod portal;
 pub mod process;
+mod scope;
 pub mod segment;
 pub mod served;
 pub mod sync;

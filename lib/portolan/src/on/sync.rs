@@ -4,7 +4,7 @@
 //! senders wait for room. When all senders are gone a receiver gets what is left and then [`Disconnected`]; when the
 //! receiver is gone, so does a sender, with its value back.
 
-pub use super::cond::{Condvar, LazyLock, OnceLock};
+pub use super::cond::{Barrier, Condvar, LazyLock, OnceLock};
 use crate::alloc::collections::VecDeque;
 use crate::alloc::sync::Arc;
 use crate::sys;

@@ -1,6 +1,8 @@
 //! Threads: processes that share the memory, each on a stack of its own.
 #![allow(unsafe_code, reason = "hands a stack to a new thread")]
 
+pub use super::scope::{Scope, ScopedJoinHandle, scope};
+
 use super::error::{Result, check};
 use crate::alloc::boxed::Box;
 use crate::sys;
@@ -13,6 +15,15 @@ use core::sync::atomic::AtomicI32;
 pub const STACK: usize = 64 << 10;
 /// Bytes of stack that do for a thread which only makes system calls; in a server every page of it is wired.
 pub const SMALL: usize = 16 << 10;
+
+/// Nanoseconds after which who waits for a thread's end looks whether it still runs.
+const LOOK: i64 = 500_000_000;
+
+/// Has a process ended? Who does not even see itself can't know.
+fn gone(pid: u32) -> bool {
+    let seen = |pid: u32| super::fs::exists(crate::alloc::format!("#proc/{pid}"));
+    seen(super::process::id()) && !seen(pid)
+}
 
 /// What the thread and its handle share; it lives as long as both.
 struct Packet<T> {
@@ -114,16 +125,25 @@ impl<T> JoinHandle<T> {
         self.pid
     }
 
-    /// Waits until the function has returned, and takes its stack away. A thread that ends otherwise, by a panic or a
-    /// note, never returns, and neither does this.
+    /// Waits until the function has returned, and takes its stack away. An error says that the thread has ended otherwise,
+    /// by a panic or a note; its stack stays then, since others may have been lent what is on it.
     pub fn join(mut self) -> Result<T> {
         let packet = core::mem::replace(&mut self.packet, core::ptr::null_mut());
         // SAFETY: the thread writes to it until it releases `done`; until then only `done` is used here.
         let done = unsafe { &(*packet).done };
-        // A note may interrupt the wait; the thread's end is still to come.
-        while sys::semacquire(done, -1) != Some(1) {}
-        // SAFETY: the thread has released `done`, after which it touches neither the packet nor its stack.
+        // A note may interrupt the wait; the thread's end is still to come. Who is gone can't tell.
+        let returned = loop {
+            match sys::semacquire(done, LOOK) {
+                Some(1) => break true,
+                Some(_) if gone(self.pid) => break sys::semacquire(done, 0) == Some(1),
+                _ => {}
+            }
+        };
+        // SAFETY: the thread has released `done`, after which it touches neither the packet nor its stack, or is gone.
         let packet = unsafe { Box::from_raw(packet) };
+        if !returned {
+            return Err(Known::Died.into());
+        }
         // SAFETY: as above; nothing refers to the stack.
         check(unsafe { sys::segdetach(self.stack, self.len) })?;
         packet.result.into_inner().ok_or(Known::Died.into())

@@ -7,7 +7,8 @@ use core::time::Duration;
 use portolan::alloc::sync::Arc;
 use portolan::alloc::vec::Vec;
 use portolan::sync::{
-    Condvar, Disconnected, LazyLock, Mutex, OnceLock, RecvError, RwLock, SendError, channel, sync_channel,
+    Barrier, Condvar, Disconnected, LazyLock, Mutex, OnceLock, RecvError, RwLock, SendError, channel,
+    sync_channel,
 };
 use portolan::{Error, Result, thread, time};
 
@@ -17,6 +18,8 @@ pub(super) const TESTS: &[super::Test] = &[
     ("t85_readers_and_writers", readers_and_writers),
     ("t85_conditions", conditions),
     ("t85_made_once", made_once),
+    ("t85_scoped", scoped),
+    ("t85_thread_that_dies", dies),
 ];
 
 const EACH: u32 = 200;
@@ -171,5 +174,55 @@ fn made_once() -> Result<()> {
         check!(seen == *LAZY, "{seen} and {}", *LAZY);
     }
     check!(MADE.load(SeqCst) <= 1.max(before), "made {} times", MADE.load(SeqCst));
+    Ok(())
+}
+
+/// Threads borrow from the one that starts them, which goes on when all have ended; at a barrier none goes on before all
+/// have come.
+fn scoped() -> Result<()> {
+    let begun = time::Instant::now();
+    let (barrier, came, mut counts) = (Barrier::new(4), AtomicU32::new(0), [0u32; 3]);
+    let (last, sum) = thread::scope(|s| {
+        let mut threads = Vec::new();
+        for (i, count) in counts.iter_mut().enumerate() {
+            let (barrier, came) = (&barrier, &came);
+            threads.push(s.spawn(move || {
+                let mut last = 0;
+                for round in 0..EACH {
+                    came.fetch_add(1, SeqCst);
+                    last += u32::from(barrier.wait());
+                    *count += u32::from(came.load(SeqCst) >= 4 * (round + 1));
+                    barrier.wait();
+                }
+                (last, i)
+            })?);
+        }
+        let mut mine = 0;
+        for _ in 0..EACH {
+            came.fetch_add(1, SeqCst);
+            mine += u32::from(barrier.wait());
+            barrier.wait();
+        }
+        // Nobody joins this one, which has still ended when the scope has.
+        s.spawn(|| {
+            let _ = time::sleep(Duration::from_millis(10));
+            came.store(0, SeqCst);
+        })?;
+        threads.into_iter().try_fold((mine, 0), |(l, s), t| t.join().map(|(m, i)| (l + m, s + i)))
+    })?;
+    check!(counts == [EACH; 3], "passed before all had come: {counts:?}");
+    check!(last == EACH && sum == 3, "{last} times the last of all, results {sum}");
+    check!(came.load(SeqCst) == 0, "a thread goes on after its scope");
+    let ten = Duration::from_millis(10);
+    check!(begun.elapsed() >= ten && begun + ten <= time::Instant::now(), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+/// Who waits for a thread that a note ends is told so.
+fn dies() -> Result<()> {
+    let endless = thread::spawn(|| time::sleep(Duration::from_secs(1000)).is_ok())?;
+    portolan::fs::write(portolan::alloc::format!("#proc/{}/note", endless.id()), "kill")?;
+    let end = endless.join();
+    check!(matches!(&end, Err(e) if e.is(abi::error::Error::Died)), "{end:?}");
     Ok(())
 }
