@@ -138,7 +138,7 @@ unsafe extern "Rust" {
     /// Leaves the kernel for a user program for the first time, with cleared registers but for two arguments.
     pub safe fn enter_user(pc: u64, sp: u64, arg1: u64, arg2: u64) -> !;
     /// Resumes a user program with exactly these registers.
-    pub safe fn resume_user(frame: &abi::note::Frame) -> !;
+    pub safe fn resume_user(frame: &mut abi::note::Frame) -> !;
     /// The portal call's first half: saves this kernel stack's place in `back` as [`switch`] does, sets the kernel
     /// stack, loads the space, clears the vector registers and enters the server with the request's words. Returns
     /// when somebody leaves for `back` or switches to it, with the caller's space and kernel stack set by then; the
@@ -241,9 +241,10 @@ unsafe extern "Rust" {
     /// Gives a kernel stack back, which nobody runs on.
     pub safe fn free_stack(top: u64);
 
-    /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler. False if they are
-    /// of no use to it, since it made a system call.
-    pub safe fn save_vector(to: &mut Vector) -> bool;
+    /// Was the kernel entered by a fault or interrupt? After a system call vector registers are of no use to a program.
+    pub safe fn has_vector() -> bool;
+    /// Keeps the vector registers of the program that a fault or interrupt found, for a note's handler.
+    pub safe fn save_vector(to: &mut Vector);
     /// Makes the program that this kernel entry goes back to find these vector registers, or empty ones. They stay where
     /// they are until then, and are used again if another thread runs before.
     pub safe fn restore_vector(from: Option<&mut Vector>);

@@ -12,7 +12,7 @@
 //! Locks: `run` is taken under any object's lock, and under it only the run queue's. `call` is taken from the front of
 //! a chain to its end.
 
-use crate::base::{Link, Linked, Queue, Ref, Spin, copy};
+use crate::base::{ErrorText, Link, Linked, Queue, Ref, Spin};
 use crate::call::{Act, Portal};
 use crate::counters;
 use crate::machine::{self, Context, Frame, Root};
@@ -103,37 +103,6 @@ impl AnswerCell {
     pub(crate) fn short(&self) -> Answer {
         let [head, w1, ..] = &self.0;
         Answer { head: head.load(Ordering::Relaxed), w1: w1.load(Ordering::Relaxed), ..Answer::default() }
-    }
-}
-
-/// A thread's error string.
-#[derive(Clone, Debug)]
-pub struct ErrorText {
-    len: usize,
-    bytes: [u8; abi::limit::ERROR],
-}
-
-impl ErrorText {
-    /// No words.
-    pub(crate) const fn new() -> ErrorText {
-        ErrorText { len: 0, bytes: [0; abi::limit::ERROR] }
-    }
-
-    /// The words.
-    pub fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
-
-    /// Replaces the words; what does not fit is cut off at a character's start.
-    pub fn set(&mut self, words: &[u8]) {
-        let mut len = words.len().min(self.bytes.len());
-        while len < words.len() && len > 0 && words.get(len).is_some_and(|b| b & 0xc0 == 0x80) {
-            len = len.saturating_sub(1);
-        }
-        if let (Some(to), Some(from)) = (self.bytes.get_mut(..len), words.get(..len)) {
-            copy(from, to);
-            self.len = len;
-        }
     }
 }
 

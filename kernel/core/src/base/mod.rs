@@ -9,6 +9,7 @@ mod list;
 mod lock;
 mod queue;
 mod text;
+mod words;
 
 pub use bytes::{Bytes, Short};
 pub(crate) use bytes::{bytes_of, bytes_of_mut, copy};
@@ -21,3 +22,4 @@ pub use queue::{Link, Linked, Pile, Queue};
 pub use text::Text;
 pub use text::{decimal, hexadecimal};
 pub(crate) use text::{number, parse, split};
+pub use words::ErrorText;

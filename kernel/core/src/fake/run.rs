@@ -343,9 +343,12 @@ fn free_stack(_top: u64) {}
 fn set_kernel_stack(_top: u64) {}
 
 #[unsafe(no_mangle)]
-fn save_vector(_to: &mut Vector) -> bool {
+fn has_vector() -> bool {
     false
 }
+
+#[unsafe(no_mangle)]
+fn save_vector(_to: &mut Vector) {}
 
 #[unsafe(no_mangle)]
 fn restore_vector(_from: Option<&mut Vector>) {}
@@ -365,7 +368,7 @@ fn switch(from: &mut Context, to: &Context) {
 }
 
 #[unsafe(no_mangle)]
-fn resume_user(frame: &Frame) -> ! {
+fn resume_user(frame: &mut Frame) -> ! {
     let [_, a, b, c, ..] = frame.general;
     run_until_death(|| {
         run(frame.pc, [a, b, c, 0, 0, 0]);

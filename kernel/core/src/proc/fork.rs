@@ -48,8 +48,8 @@ impl Groups {
     }
 
     /// What rfork with these flags leaves of them.
-    fn divide(&self, flags: u32) -> Result<Groups> {
-        let mut g = self.clone();
+    fn divide(self, flags: u32) -> Result<Groups> {
+        let mut g = self;
         if flags & RFREND != 0 {
             g.rendezvous = Rendezvous::new()?;
         }
@@ -147,11 +147,10 @@ fn launch(
 extern "C" fn begin(_: usize) -> ! {
     sched::arrive();
     let me = current();
-    let first = me.proc.first.lock().take().unwrap_or_default();
-    let mut frame = first;
+    let mut frame = me.proc.first.lock().unwrap_or_default();
     // A note or a kill may have come before the first instruction.
     crate::entry::deliver(&mut frame);
-    machine::resume_user(&frame)
+    machine::resume_user(&mut frame)
 }
 
 /// Starts a program as a process of its own, without parent: the first one.

@@ -26,12 +26,12 @@ pub(crate) use names::init;
 pub use note::{NoteGroup, deliver_crash, deliver_notes, noted, notify, post, post_group, takes_notes};
 pub use table::{each, find, next};
 
-use crate::base::{Bytes, Link, Linked, List, Queue, Ref, Spin};
+use crate::base::{Bytes, ErrorText, Link, Linked, List, Queue, Ref, Spin};
 use crate::call::Portal;
 use crate::counters;
 use crate::mem::Space;
 use crate::msg::Result;
-use crate::thread::{ErrorText, Thread, Waiters};
+use crate::thread::{Thread, Waiters};
 use crate::tree::Mailbox;
 use abi::error::Error;
 use abi::note::Frame;

@@ -26,12 +26,13 @@ pub(crate) struct Notes {
     /// A handler runs: where the program's registers lie, and its vector registers if it has any.
     handling: Option<u64>,
     vectors: bool,
-    vector: Vector,
+    /// Room for them, once a note has come to a program that computed: few processes ever need it.
+    vector: List<Vector>,
 }
 
 impl Notes {
     pub(super) const fn new() -> Notes {
-        Notes { queue: List::new(), handler: 0, handling: None, vectors: false, vector: Vector([0; _]) }
+        Notes { queue: List::new(), handler: 0, handling: None, vectors: false, vector: List::new() }
     }
 
     /// Another program: no handler, and nothing of the old.
@@ -135,7 +136,8 @@ pub fn deliver_crash(me: &Thread, frame: &mut Frame) {
     }
 }
 
-/// Below the red zone: the note's words, then the registers, then the handler's stack. None if there is no stack.
+/// Below the red zone: the note's words, then the registers, then the handler's stack. None if there is no stack, or no
+/// memory for the vector registers.
 fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Option<()> {
     let words = (frame.sp.checked_sub(RED_ZONE)?.checked_sub(note.len() as u64)?) & !15;
     let registers = words.checked_sub(size_of::<Frame>() as u64)? & !15;
@@ -146,8 +148,14 @@ fn call_handler(me: &Thread, frame: &mut Frame, handler: u64, note: &[u8]) -> Op
         return None;
     }
     let mut notes = me.proc.notes.lock();
+    notes.vectors = machine::has_vector();
+    if notes.vectors {
+        if notes.vector.is_empty() {
+            notes.vector.push(Vector([0; _])).ok()?;
+        }
+        notes.vector.get_mut(0).map(machine::save_vector);
+    }
     notes.handling = Some(registers);
-    notes.vectors = machine::save_vector(&mut notes.vector);
     drop(notes);
     me.pending.fetch_and(!NOTE, Ordering::Relaxed);
     machine::call_handler(frame, handler, registers, [registers, words, note.len() as u64]);
@@ -163,8 +171,8 @@ pub fn noted(me: &Thread, frame: &mut Frame, how: u64) {
         me.set_error(Error::BadArg.text().as_bytes());
         return machine::set_result(frame, u64::MAX);
     };
-    let Notes { vectors, vector, .. } = &mut *notes;
-    machine::restore_vector(vectors.then_some(vector));
+    let vectors = notes.vectors;
+    machine::restore_vector(notes.vector.get_mut(0).filter(|_| vectors));
     if !notes.queue.is_empty() {
         me.pending.fetch_or(NOTE, Ordering::Relaxed);
     }

@@ -16,6 +16,7 @@ pub fn id() -> u32 {
 
 /// Divides the process: the child's number, or 0 in the child. Memory is copied.
 pub fn fork(flags: u32) -> Result<u32> {
+    super::thread::trim();
     let pid = check(sys::rfork(flags | RFPROC))?;
     if pid == 0 {
         // A child has no handler of its parent's.

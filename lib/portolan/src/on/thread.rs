@@ -4,6 +4,7 @@
 pub use super::scope::{Scope, ScopedJoinHandle, scope};
 
 use super::error::{Result, check};
+use super::sync::Mutex;
 use crate::alloc::boxed::Box;
 use crate::sys;
 use abi::error::Error as Known;
@@ -23,6 +24,40 @@ const LOOK: i64 = 500_000_000;
 fn gone(pid: u32) -> bool {
     let seen = |pid: u32| super::fs::exists(crate::alloc::format!("#proc/{pid}"));
     seen(super::process::id()) && !seen(pid)
+}
+
+/// The stack of usual size that was used last, for the next thread: to attach one, make its first page and detach it again
+/// was a fifth of what a thread's life cost.
+static SPARE: Mutex<Option<u64>> = Mutex::new(None);
+
+/// A stack of so many bytes that nobody uses, with what is left on it.
+fn stack(len: usize) -> Result<u64> {
+    let spare = if len == STACK { SPARE.lock().take() } else { None };
+    spare.map_or_else(|| check(sys::segattach(0, -1, 0, 0, len)), Ok)
+}
+
+/// Gives it back.
+///
+/// # Safety
+/// It is one of [`stack`]'s, and nothing refers to it.
+unsafe fn give_back(at: u64, len: usize) -> Result<()> {
+    if len == STACK {
+        let mut spare = SPARE.lock();
+        if spare.is_none() {
+            *spare = Some(at);
+            return Ok(());
+        }
+    }
+    // SAFETY: by the caller's promise.
+    check(unsafe { sys::segdetach(at, len) })
+}
+
+/// Lets go of the spare stack: a copy of this process would have a table for it.
+pub(super) fn trim() {
+    if let Some(at) = SPARE.lock().take() {
+        // SAFETY: it is nobody's.
+        let _ = unsafe { sys::segdetach(at, STACK) };
+    }
 }
 
 /// What the thread and its handle share; it lives as long as both.
@@ -92,7 +127,7 @@ impl Builder {
                 &raw const (*packet).done
             }
         }
-        let stack = check(sys::segattach(0, -1, 0, 0, self.stack))?;
+        let stack = stack(self.stack)?;
         let packet = Packet { result: UnsafeCell::new(None), done: AtomicI32::new(0) };
         let packet = Box::into_raw(Box::new(packet));
         let start = Box::into_raw(Box::new(Start { run, packet: packet.cast_const() }));
@@ -106,7 +141,7 @@ impl Builder {
                 unsafe {
                     drop(Box::from_raw(start));
                     drop(Box::from_raw(packet));
-                    let _ = sys::segdetach(stack, self.stack);
+                    let _ = give_back(stack, self.stack);
                 }
                 Err(e)
             }
@@ -145,7 +180,7 @@ impl<T> JoinHandle<T> {
             return Err(Known::Died.into());
         }
         // SAFETY: as above; nothing refers to the stack.
-        check(unsafe { sys::segdetach(self.stack, self.len) })?;
+        unsafe { give_back(self.stack, self.len) }?;
         packet.result.into_inner().ok_or(Known::Died.into())
     }
 }

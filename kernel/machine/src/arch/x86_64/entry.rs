@@ -320,19 +320,18 @@ fn new_context(stack_top: u64, run: extern "C" fn(usize) -> !, arg: usize) -> Co
 }
 
 #[unsafe(no_mangle)]
-fn resume_user(frame: &Frame) -> ! {
-    let mut frame = *frame;
-    sane(&mut frame);
+fn resume_user(frame: &mut Frame) -> ! {
+    sane(frame);
     clear_vectors();
     // SAFETY: the registers are a program's, by `sane`; the loaded space is that program's.
-    unsafe { return_frame(&frame) }
+    unsafe { return_frame(frame) }
 }
 
 #[unsafe(no_mangle)]
 fn enter_user(pc: u64, sp: u64, arg1: u64, arg2: u64) -> ! {
     let mut frame = Frame { pc, sp, ..Frame::default() };
     (frame.general[4], frame.general[5]) = (arg2, arg1);
-    resume_user(&frame)
+    resume_user(&mut frame)
 }
 
 #[unsafe(no_mangle)]
@@ -350,13 +349,14 @@ fn call_handler(frame: &mut Frame, handler: u64, sp: u64, args: [u64; 3]) {
 }
 
 #[unsafe(no_mangle)]
-fn save_vector(to: &mut Vector) -> bool {
-    let any = cpu::vector() != 0;
-    if any {
-        // SAFETY: aligned room of the right size. The registers are still the program's.
-        unsafe { asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)) };
-    }
-    any
+fn has_vector() -> bool {
+    cpu::vector() != 0
+}
+
+#[unsafe(no_mangle)]
+fn save_vector(to: &mut Vector) {
+    // SAFETY: aligned room of the right size. The registers are still the program's.
+    unsafe { asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)) };
 }
 
 #[unsafe(no_mangle)]
