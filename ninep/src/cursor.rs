@@ -88,13 +88,18 @@ impl<'b> Writer<'b> {
         self.bytes(&bytes)
     }
 
-    /// Writes a string, `len[2]` and its bytes.
+    /// Writes a string, `len[2]` and its bytes. One pass over them: most are short, and each message has some.
     pub fn string(&mut self, s: &str) -> Result<(), Error> {
-        if s.as_bytes().contains(&0) {
-            return Err(Error::String);
-        }
         let len = u16::try_from(s.len()).map_err(|_| Error::Count)?;
-        self.array(len.to_le_bytes())?;
-        self.bytes(s.as_bytes())
+        let room = self.reserve(s.len().saturating_add(2))?;
+        let Some((head, to)) = room.split_first_chunk_mut() else { return Err(Error::Room) };
+        *head = len.to_le_bytes();
+        for (to, b) in to.iter_mut().zip(s.bytes()) {
+            if b == 0 {
+                return Err(Error::String);
+            }
+            *to = b;
+        }
+        Ok(())
     }
 }

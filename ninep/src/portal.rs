@@ -80,7 +80,7 @@ pub fn tmsg<'a>(r: &Request, page: &'a [u8], payload: &'a [u8]) -> Result<(Tag, 
         op::TAUTH => Tmsg::Tauth { afid: fid, uname: p.string()?, aname: p.string()? },
         op::TATTACH => Tmsg::Tattach { fid, afid: fid2, uname: p.string()?, aname: p.string()? },
         op::TFLUSH => Tmsg::Tflush { oldtag: Tag::try_from(offset).map_err(|_| Error::Count)? },
-        op::TWALK => Tmsg::Twalk { fid, newfid: fid2, wname: Names::take(usize::from(r.a()), &mut p)? },
+        op::TWALK => Tmsg::Twalk { fid, newfid: fid2, wname: names(r, page)? },
         op::TOPEN => Tmsg::Topen { fid, mode: r.a() },
         op::TCREATE => Tmsg::Tcreate { fid, name: Field::get(&mut p)?, perm: count, mode: r.a() },
         op::TREAD => Tmsg::Tread { fid, offset, count },
@@ -92,6 +92,19 @@ pub fn tmsg<'a>(r: &Request, page: &'a [u8], payload: &'a [u8]) -> Result<(Tag, 
         other => return Err(Error::Type(other)),
     };
     Ok((r.tag(), t))
+}
+
+/// The names of a Twalk alone: what is walked most often goes without a [`Tmsg`].
+pub fn names<'a>(r: &Request, page: &'a [u8]) -> Result<Names<'a>, Error> {
+    Names::take(usize::from(r.a()), &mut Reader::new(page))
+}
+
+/// The answer to a Twalk.
+pub fn walked(qids: &Qids<'_>, page: &mut [u8]) -> Result<Answer, Error> {
+    let mut w = Writer::new(page);
+    qids.iter().try_for_each(|q| put_page_qid(&q, &mut w))?;
+    let count = u8::try_from(qids.len()).map_err(|_| Error::Count)?;
+    Ok(Answer { head: Answer::make_head(answer_to(op::TWALK), count, 0), ..Answer::default() })
 }
 
 /// The first `count` bytes.
@@ -120,10 +133,7 @@ pub fn answer(r: &Rmsg<'_>, page: &mut [u8]) -> Result<Answer, Error> {
                 (0, length(ename.len())?, 0, 0)
             }
         },
-        Rmsg::Rwalk { wqid } => {
-            wqid.iter().try_for_each(|q| put_page_qid(&q, &mut w))?;
-            (u8::try_from(wqid.len()).map_err(|_| Error::Count)?, 0, 0, 0)
-        }
+        Rmsg::Rwalk { wqid } => return walked(&wqid, page),
         Rmsg::Rread { data } => (abi::portal::Term::Copy as u8, length(data.len())?, 0, 0),
         Rmsg::Rwrite { count } => (0, count, 0, 0),
         Rmsg::Rstat { stat } => {

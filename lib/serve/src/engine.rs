@@ -27,27 +27,6 @@ pub struct Opening {
     pub iounit: u32,
 }
 
-/// The answer of a walk: one qid for each name that was walked.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Walked {
-    qids: [Qid; limit::WALK],
-    len: usize,
-}
-
-impl Walked {
-    /// The qids.
-    pub fn qids(&self) -> &[Qid] {
-        self.qids.get(..self.len).unwrap_or_default()
-    }
-
-    fn push(&mut self, qid: Qid) {
-        if let Some(slot) = self.qids.get_mut(self.len) {
-            *slot = qid;
-            self.len += 1;
-        }
-    }
-}
-
 /// Mode bits that a create may ask for.
 const CREATABLE: u32 = DMDIR | DMAPPEND | DMEXCL | DMTMP | 0o777;
 
@@ -88,47 +67,65 @@ impl<S: Server> Engine<S> {
         let user = make_user(uname)?;
         let node = self.server.attach(&at.ctx(uname), auth.as_ref().map(|a| &a.node), aname)?;
         let qid = self.server.qid(&node);
-        at.table.insert(at.session, fid, unopened(node, user, qid)?)?;
+        let auth = qid.kind & QTAUTH != 0;
+        let new = Fid { node, user, dir: qid.is_dir(), auth, mode: None, place: Lock::default() };
+        at.table.insert(at.session, fid, Shared::try_new(new)?)?;
         Ok(qid)
     }
 
-    /// Twalk. Binds `newfid` only if every name was walked (walk(5)).
-    pub fn walk(&self, at: At<'_, S>, fid: u32, newfid: u32, names: &Names<'_>) -> Result<Walked> {
-        let from = at.table.get(at.session, fid)?;
-        if newfid != fid {
-            free_fid(&at, newfid)?;
+    /// Twalk: how many names were walked, whose qids are in `qids`, which has room for all. Binds `newfid` only if every
+    /// name was walked (walk(5)).
+    pub fn walk(
+        &self,
+        at: At<'_, S>,
+        fid: u32,
+        newfid: u32,
+        names: &Names<'_>,
+        qids: &mut [Qid],
+    ) -> Result<usize> {
+        if newfid == NOFID {
+            return Err(Fail::Error(Error::UnknownFid));
         }
+        let from = at.table.get(at.session, fid)?;
         if from.mode.is_some() {
             return Err(Fail::Error(Error::AlreadyOpen));
         }
         let cx = at.ctx(from.user());
-        let mut walked = Walked::default();
-        let mut node = from.node.clone();
-        let mut qid = self.server.qid(&node);
-        for (i, name) in names.iter().enumerate() {
-            match self.step(&cx, &node, qid, name.as_str()) {
-                Ok(next) => node = next,
+        let mut walked = 0;
+        let mut reached: Option<S::Node> = None;
+        let (mut dir, mut auth) = (from.dir, from.auth);
+        for (name, qid) in names.iter().zip(qids) {
+            let here = reached.as_ref().unwrap_or(&from.node);
+            match self.step(&cx, here, dir, name.as_str()) {
+                Ok(next) => {
+                    *qid = self.server.qid(&next);
+                    reached = Some(next);
+                }
                 Err(wait @ Fail::Wait { .. }) => return Err(wait),
                 Err(e) => {
-                    self.server.missed(&cx, &node, &mut names.iter().skip(i).map(|n| n.as_str()));
+                    self.server.missed(&cx, here, &mut names.iter().skip(walked).map(|n| n.as_str()));
                     // What a partial walk stopped at is for the next walk to say.
-                    return if walked.len == 0 { Err(e) } else { Ok(walked) };
+                    return if walked == 0 { Err(e) } else { Ok(walked) };
                 }
             }
-            qid = self.server.qid(&node);
-            walked.push(qid);
+            (dir, auth) = (qid.is_dir(), qid.kind & QTAUTH != 0);
+            walked += 1;
         }
-        let new = unopened(node, from.user.clone(), qid)?;
-        if newfid != fid {
-            at.table.insert(at.session, newfid, new)?;
-        } else if !names.is_empty() {
-            at.table.replace(at.session, fid, &from, new)?;
+        if newfid != fid || walked != 0 {
+            let node = reached.unwrap_or_else(|| from.node.clone());
+            let (user, mode, place) = (from.user.clone(), None, Lock::default());
+            let new = Shared::try_new(Fid { node, user, dir, auth, mode, place })?;
+            if newfid != fid {
+                at.table.insert(at.session, newfid, new)?;
+            } else {
+                at.table.replace(at.session, fid, &from, new)?;
+            }
         }
         Ok(walked)
     }
 
-    fn step(&self, cx: &crate::Ctx<'_>, node: &S::Node, qid: Qid, name: &str) -> Result<S::Node> {
-        if !qid.is_dir() {
+    fn step(&self, cx: &crate::Ctx<'_>, node: &S::Node, dir: bool, name: &str) -> Result<S::Node> {
+        if !dir {
             return Err(Fail::Error(Error::NotDir));
         }
         match name {
@@ -329,18 +326,6 @@ fn make_user(uname: &str) -> Result<User> {
     name.try_reserve_exact(uname.len())?;
     name.push_str(uname);
     Ok(Shared::try_new(name)?)
-}
-
-fn unopened<S: Server>(node: S::Node, user: User, qid: Qid) -> Result<Shared<Fid<S>>> {
-    let fid = Fid {
-        node,
-        user,
-        dir: qid.is_dir(),
-        auth: qid.kind & QTAUTH != 0,
-        mode: None,
-        place: Lock::default(),
-    };
-    Ok(Shared::try_new(fid)?)
 }
 
 fn free_fid<S: Server>(at: &At<'_, S>, fid: u32) -> Result<()> {

@@ -34,7 +34,7 @@ pub use abi::error::Error;
 pub use abi::file::Qid;
 pub use data::{Held, Room, Sink, Source, Window, ZERO_PAGE};
 pub use dir::Listing;
-pub use engine::{Engine, Opening, Walked};
+pub use engine::{Engine, Opening};
 pub use fail::{Fail, Result};
 pub use server::{Ctx, Mode, NoWake, Opened, Queue, Server, Wake};
 pub use sync::Page;

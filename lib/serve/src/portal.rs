@@ -1,9 +1,9 @@
 //! The front of a portal: words in, words out ([`Portal::call`]), as `abi::portal` lays them down.
 //!
 //! The runtime's entry hands over what the kernel brought and ends the call with the answer; on a host, tests do.
-//! Messages without names take the short way; the others go through the codec's decoded form.
+//! Messages without names, and walks, take the short way; the others go through the codec's decoded form.
 
-use crate::{At, Engine, Fail, Held, Result, Room, Server, Sink, Source, Table, Wake, Window};
+use crate::{At, Engine, Fail, Held, Qid, Result, Room, Server, Sink, Source, Table, Wake, Window};
 use abi::error::Error;
 use abi::limit;
 use abi::portal::{Answer, RWAIT, Request, Term, op};
@@ -79,6 +79,7 @@ impl<S: Server> Portal<S> {
             }),
             op::TCLUNK => self.engine.clunk(at, request.fid()).map(|()| plain(op::TCLUNK, 0)),
             op::TSTAT => self.engine.stat(at, request.fid(), page).map(|len| plain(op::TSTAT, len as u32)),
+            op::TWALK => self.walk(at, request, page),
             _ => self.rare(at, request, page),
         };
         answer.unwrap_or_else(|fail| failure(fail, page))
@@ -111,11 +112,27 @@ impl<S: Server> Portal<S> {
         Ok(Answer { head: Answer::make_head(op::TWRITE + 1, 0, taken), ..Answer::default() })
     }
 
+    fn walk(&self, at: At<'_, S>, request: &Request, page: &mut [u8]) -> Result<Answer> {
+        let bad = |_| Fail::Error(Error::BadMessage);
+        let names = ninep::portal::names(request, page).map_err(bad)?;
+        // Most have one name, and room for sixteen would have to be cleared.
+        let (mut one, mut all);
+        let qids: &mut [Qid] = if names.len() <= 1 {
+            one = [Qid::default()];
+            &mut one
+        } else {
+            all = [Qid::default(); limit::WALK];
+            &mut all
+        };
+        let n = self.engine.walk(at, request.fid(), request.fid2(), &names, qids)?;
+        let qids = Qids::new(qids.get(..n).unwrap_or_default()).map_err(bad)?;
+        ninep::portal::walked(&qids, page).map_err(bad)
+    }
+
     #[inline(never)]
     fn rare(&self, at: At<'_, S>, request: &Request, page: &mut [u8]) -> Result<Answer> {
         let engine = &self.engine;
         let (_, t) = ninep::portal::tmsg(request, page, &[]).map_err(|_| Error::BadMessage)?;
-        let walked;
         let r = match t {
             Tmsg::Tversion { msize, version: asked } => {
                 engine.end_session(at);
@@ -132,10 +149,6 @@ impl<S: Server> Portal<S> {
                 engine.flush(at.session, oldtag);
                 Rmsg::Rflush {}
             }
-            Tmsg::Twalk { fid, newfid, wname } => {
-                walked = engine.walk(at, fid, newfid, &wname)?;
-                Rmsg::Rwalk { wqid: Qids::new(walked.qids()).map_err(|_| Error::BadMessage)? }
-            }
             Tmsg::Tcreate { fid, name, perm, mode } => {
                 let o = engine.create(at, fid, name.as_str(), perm, mode)?;
                 Rmsg::Rcreate { qid: o.qid, iounit: o.iounit }
@@ -151,6 +164,7 @@ impl<S: Server> Portal<S> {
             // They took a shorter way, see `call`.
             Tmsg::Tread { .. }
             | Tmsg::Twrite { .. }
+            | Tmsg::Twalk { .. }
             | Tmsg::Topen { .. }
             | Tmsg::Tclunk { .. }
             | Tmsg::Tstat { .. } => return Err(Fail::Error(Error::BadMessage)),

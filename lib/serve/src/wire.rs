@@ -9,7 +9,7 @@
 //! What a client can make the server keep is bounded: one message half received, [`REQUESTS`] that wait, [`FIDS`]
 //! fids, and the answers to one piece of input, which the owner sends before it reads on.
 
-use crate::{At, Engine, Fail, Result, Server, Sink, Source, Table, Wake};
+use crate::{At, Engine, Fail, Qid, Result, Server, Sink, Source, Table, Wake};
 use abi::error::Error;
 use abi::limit;
 use alloc::vec::Vec;
@@ -305,7 +305,7 @@ impl<S: Server> Connection<S> {
     /// Calls the engine and appends the answer.
     fn handle(&mut self, engine: &Engine<S>, wakes: &dyn Wakes, tag: Tag, t: &Tmsg<'_>) -> Result<()> {
         let at = At { table: &self.table, session: self.number, tag, wake: wakes };
-        let walked;
+        let mut qids;
         let r = match *t {
             Tmsg::Tread { fid, offset, count } => {
                 let most = self.session.msize().unwrap_or(MSIZE).saturating_sub(HEAD as u32 + 4);
@@ -320,8 +320,10 @@ impl<S: Server> Connection<S> {
                 Rmsg::Rattach { qid: engine.attach(at, fid, afid, uname, aname)? }
             }
             Tmsg::Twalk { fid, newfid, wname } => {
-                walked = engine.walk(at, fid, newfid, &wname)?;
-                Rmsg::Rwalk { wqid: Qids::new(walked.qids()).map_err(|_| Error::BadMessage)? }
+                qids = [Qid::default(); limit::WALK];
+                let n = engine.walk(at, fid, newfid, &wname, &mut qids)?;
+                let wqid = Qids::new(qids.get(..n).unwrap_or_default()).map_err(|_| Error::BadMessage)?;
+                Rmsg::Rwalk { wqid }
             }
             Tmsg::Topen { fid, mode } => {
                 let o = engine.open(at, fid, mode)?;

@@ -68,6 +68,26 @@ fn fixed_files_and_directories_are_there() {
 }
 
 #[test]
+fn a_walk_binds_a_fid_that_is_free_and_only_as_a_whole() {
+    let mut c = Client::new();
+    let in_use = "Rerror tag 1 ename 'fid already in use'";
+    let unknown = "Rerror tag 1 ename 'unknown fid'";
+    assert!(c.say("Twalk tag 1 fid 0 newfid 1 wname net secret").starts_with("Rwalk tag 1 nwqid 2"));
+    assert_eq!(c.say("Twalk tag 1 fid 0 newfid 1 wname version"), in_use);
+    assert_eq!(c.say("Twalk tag 1 fid 0 newfid NOFID wname version"), unknown);
+    assert!(c.say("Twalk tag 1 fid 0 newfid 2 wname net nothing").starts_with("Rwalk tag 1 nwqid 1"));
+    assert!(c.say("Twalk tag 1 fid 0 newfid 2 wname version below").starts_with("Rwalk tag 1 nwqid 1"));
+    assert_eq!(c.say("Tclunk tag 1 fid 2"), unknown);
+    assert!(c.say("Twalk tag 1 fid 1 newfid 2 wname below").starts_with("Rerror"), "beneath a file");
+    // Without names the fid is copied; onto itself nothing is left to do.
+    assert_eq!(c.say("Twalk tag 1 fid 0 newfid 2"), "Rwalk tag 1 nwqid 0");
+    assert_eq!(c.say("Twalk tag 1 fid 2 newfid 2"), "Rwalk tag 1 nwqid 0");
+    assert!(c.say("Twalk tag 1 fid 2 newfid 2 wname net").starts_with("Rwalk tag 1 nwqid 1"));
+    c.say("Topen tag 1 fid 2 mode 0");
+    assert_eq!(c.names(2), ["opens", "secret"]);
+}
+
+#[test]
 fn a_made_file_is_made_once_for_each_open() {
     let mut c = Client::new();
     for fid in [1, 2] {
