@@ -1,10 +1,10 @@
 //! What changes the tree or a file's attributes: remove, and wstat, which checks everything before it changes anything.
 
+use crate::entries::Name;
 use crate::inode::{File, Meta};
-use crate::users::{Who, copy_name};
+use crate::users::Who;
 use crate::{Node, Ramfs, refuse};
 use abi::file::{DMAPPEND, DMDIR, DMEXCL, DMTMP, DMWRITE, NOCHANGE32, NOCHANGE64, Qid};
-use alloc::string::String;
 use ninep::{NOCHANGE, Stat};
 use serve::{Error, Result};
 use sync::Shared;
@@ -15,7 +15,7 @@ const SETTABLE: u32 = DMAPPEND | DMEXCL | DMTMP | 0o777;
 /// A rename that has been found possible: the directory, and the new name.
 struct Rename {
     dir: File,
-    name: Shared<String>,
+    name: Shared<Name>,
 }
 
 impl Ramfs {
@@ -139,7 +139,8 @@ impl Ramfs {
         };
         let mut parent = dir.meta.lock();
         parent.check(&node.who, DMWRITE)?;
-        if let Some(there) = parent.entries.get(new) {
+        let name = Name::new(self.key, new)?;
+        if let Some(there) = parent.entries.get_name(&name) {
             let may_replace = self.posix && !there.dir && !node.file.dir;
             if !may_replace || *new == **old {
                 return refuse(Error::Exists);
@@ -147,7 +148,7 @@ impl Ramfs {
         }
         parent.entries.reserve()?;
         drop(parent);
-        Ok(Some(Rename { dir, name: Shared::try_new(copy_name(new)?)? }))
+        Ok(Some(Rename { dir, name }))
     }
 
     /// Cannot fail: [`Ramfs::check_rename`] has reserved what it needs, and the tree has been locked since.

@@ -5,16 +5,38 @@
 //! thousand names that collide.
 
 use crate::inode::File;
+use crate::users::copy_name;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::Hasher;
+use core::ops::Deref;
 use hashbrown::HashTable;
 use serve::Result;
 use siphasher::sip::SipHasher13;
 use sync::Shared;
 
+/// A file's name with its hash, since that is asked for by whatever enters or takes out the file.
+pub(crate) struct Name {
+    text: String,
+    hash: u64,
+}
+
+impl Name {
+    /// A name in trees of this key.
+    pub(crate) fn new(key: (u64, u64), text: &str) -> Result<Shared<Name>> {
+        Ok(Shared::try_new(Name { text: copy_name(text)?, hash: hash(key, text) })?)
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
 struct Entry {
-    name: Shared<String>,
+    name: Shared<Name>,
     number: u64,
     file: File,
 }
@@ -38,21 +60,23 @@ impl Entries {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&File> {
-        self.names.find(hash(self.key, name), |e| e.name.as_str() == name).map(|e| &e.file)
+        self.names.find(hash(self.key, name), |e| e.name.text == name).map(|e| &e.file)
+    }
+
+    /// As [`Entries::get`], for a name that is one already.
+    pub(crate) fn get_name(&self, name: &Name) -> Option<&File> {
+        self.names.find(name.hash, |e| e.name.text == name.text).map(|e| &e.file)
     }
 
     /// Makes sure that the next insert and rename need no memory.
     pub(crate) fn reserve(&mut self) -> Result<()> {
-        let key = self.key;
-        self.names
-            .try_reserve(1, |e| hash(key, &e.name))
-            .map_err(|_| serve::Fail::Error(serve::Error::NoMemory))?;
+        self.names.try_reserve(1, |e| e.name.hash).map_err(|_| serve::Fail::Error(serve::Error::NoMemory))?;
         self.order.try_reserve(1)?;
         Ok(())
     }
 
     /// Adds a file whose name is not there, after [`Entries::reserve`].
-    pub(crate) fn insert(&mut self, name: Shared<String>, file: File) {
+    pub(crate) fn insert(&mut self, name: Shared<Name>, file: File) {
         let number = self.next;
         self.next += 1;
         self.order.push((number, Some(file.clone())));
@@ -60,12 +84,11 @@ impl Entries {
     }
 
     fn put(&mut self, entry: Entry) {
-        let key = self.key;
-        self.names.insert_unique(hash(key, &entry.name), entry, |e| hash(key, &e.name));
+        self.names.insert_unique(entry.name.hash, entry, |e| e.name.hash);
     }
 
     /// Takes a file out.
-    pub(crate) fn remove(&mut self, name: &str) -> Option<File> {
+    pub(crate) fn remove(&mut self, name: &Name) -> Option<File> {
         let entry = self.take(name)?;
         if let Ok(at) = self.order.binary_search_by_key(&entry.number, |o| o.0)
             && let Some(slot) = self.order.get_mut(at)
@@ -78,13 +101,13 @@ impl Entries {
         Some(entry.file)
     }
 
-    fn take(&mut self, name: &str) -> Option<Entry> {
-        let found = self.names.find_entry(hash(self.key, name), |e| e.name.as_str() == name);
+    fn take(&mut self, name: &Name) -> Option<Entry> {
+        let found = self.names.find_entry(name.hash, |e| e.name.text == name.text);
         found.ok().map(|e| e.remove().0)
     }
 
     /// Gives a file a name that is not there, after [`Entries::reserve`]. It keeps its place.
-    pub(crate) fn rename(&mut self, old: &str, new: Shared<String>) {
+    pub(crate) fn rename(&mut self, old: &Name, new: Shared<Name>) {
         if let Some(mut entry) = self.take(old) {
             entry.name = new;
             self.put(entry);

@@ -4,11 +4,10 @@
 //! change only under the tree's lock; everything else under the file's own. A directory and its files refer to each
 //! other; removing a file breaks that circle.
 
-use crate::entries::Entries;
+use crate::entries::{Entries, Name};
 use crate::pages::Pages;
 use crate::users::{User, Users, Who};
 use abi::file::{DMDIR, Qid};
-use alloc::string::String;
 use ninep::Stat;
 use serve::perm::{Class, allows};
 use serve::{Error, Result};
@@ -37,7 +36,7 @@ pub(crate) struct Meta {
     pub(crate) uid: Who,
     pub(crate) gid: Who,
     pub(crate) muid: Who,
-    pub(crate) name: Shared<String>,
+    pub(crate) name: Shared<Name>,
     /// `None` for the root and for what is removed.
     pub(crate) parent: Option<File>,
     pub(crate) removed: bool,
@@ -52,6 +51,10 @@ pub(crate) struct Meta {
 impl Meta {
     /// May the user do all of `want`?
     pub(crate) fn allows(&self, who: &User, want: u32) -> bool {
+        if self.mode & want == want {
+            // Anybody may.
+            return true;
+        }
         let class = Class { owner: who.name() == self.uid.name(), group: who.is_member(&self.gid) };
         allows(self.mode, class, want)
     }

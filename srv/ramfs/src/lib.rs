@@ -22,7 +22,7 @@ mod users;
 use abi::file::{DMAPPEND, DMDIR, DMEXCL, DMEXEC, DMWRITE, Qid};
 use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering};
-use entries::Entries;
+use entries::{Entries, Name};
 use inode::{File, Inode, Meta};
 use ninep::Stat;
 use pages::{MOST, Pages};
@@ -98,7 +98,7 @@ impl Ramfs {
             uid: owner.clone(),
             gid: owner.clone(),
             muid: owner,
-            name: Shared::try_new(copy_name("/")?)?,
+            name: Name::new(options.key, "/")?,
             parent: None,
             removed: false,
             opens: 0,
@@ -124,7 +124,7 @@ impl Ramfs {
     }
 
     /// A new file of the user's, charged, and not yet in any directory.
-    fn make(&self, who: &Who, dir: &File, parent: &Meta, name: &str, perm: u32) -> Result<File> {
+    fn make(&self, who: &Who, dir: &File, parent: &Meta, name: Shared<Name>, perm: u32) -> Result<File> {
         let cost = FILE_COST + name.len() as u64;
         let now = (self.now)();
         let meta = Meta {
@@ -136,7 +136,7 @@ impl Ramfs {
             uid: who.clone(),
             gid: parent.gid.clone(),
             muid: who.clone(),
-            name: Shared::try_new(copy_name(name)?)?,
+            name,
             parent: Some(dir.clone()),
             removed: false,
             opens: 1,
@@ -261,15 +261,13 @@ impl Server for Ramfs {
             return Err(Error::NotExist.into());
         }
         parent.check(&dir.who, DMWRITE)?;
-        if parent.entries.get(name).is_some() {
+        let name = Name::new(self.key, name)?;
+        if parent.entries.get_name(&name).is_some() {
             return Err(Error::Exists.into());
         }
         parent.entries.reserve()?;
-        let file = self.make(&dir.who, &dir.file, &parent, name, perm)?;
-        let (name, qid) = {
-            let meta = file.meta.lock();
-            (meta.name.clone(), file.qid(&meta))
-        };
+        let file = self.make(&dir.who, &dir.file, &parent, name.clone(), perm)?;
+        let qid = file.qid(&file.meta.lock());
         parent.entries.insert(name, file.clone());
         parent.changed(&dir.who, (self.now)());
         Ok(Opened { node: Node { file, who: dir.who.clone() }, qid, iounit: 0 })
