@@ -190,6 +190,9 @@ unsafe extern "Rust" {
     /// An entry of a table of pages that is its keeper's and that spaces link: its frame and its note, with [`SHOWN`] if it
     /// can be touched. Empty ones have 0 and 0.
     pub safe fn page_entry(table: Frame, index: u64) -> (Frame, u8);
+    /// How many entries from an index on, at most so many and in the same table, have a note whose bit is in `notes` and
+    /// frames in a row; and the first of these.
+    pub safe fn page_row(table: Frame, index: u64, most: u64, notes: u8) -> (Frame, u64);
     /// Sets one: what is [`Rights::Out`] can't be touched, [`Rights::Exec`] be read and executed, [`Rights::Write`] all. The
     /// note is below 8 and means nothing to the machine.
     pub safe fn set_page_entry(table: Frame, index: u64, frame: Frame, note: u8, rights: Rights);
@@ -217,9 +220,11 @@ unsafe extern "Rust" {
     safe fn user_in(to: &mut [u8], from: UserBuf) -> bool;
     /// Copies to the loaded space; false if an address can't be written even after [`crate::entry::kernel_fault`].
     safe fn user_out(to: UserBuf, from: &[u8]) -> bool;
-    /// As [`user_in`], to a frame at an offset; the range lies in the frame.
+    /// Copies from the loaded space to a frame at an offset; the range lies in the frame. False if an address can't be read
+    /// as it is: no fault is served, so the frame may be one that was looked up and that nobody holds.
     pub safe fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool;
-    /// As [`user_out`], from a frame at an offset; the range lies in the frame.
+    /// Copies to the loaded space from a frame at an offset, as [`frame_from_user`]; the range may go on in the frames behind
+    /// it.
     pub safe fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool;
     /// Copies between two frames, whichever space is loaded.
     pub safe fn copy_frames(to: Frame, to_offset: usize, from: Frame, from_offset: usize, len: usize);

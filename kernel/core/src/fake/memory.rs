@@ -117,13 +117,20 @@ fn write_frame(frame: Frame, offset: usize, from: &[u8]) {
 #[unsafe(no_mangle)]
 fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool {
     inside(offset, from.len);
-    pieces(from, false, |f, o, at| copy_frames(frame, offset + at.start, f, o, at.len()))
+    pieces(from, (false, false), |f, o, at| copy_frames(frame, offset + at.start, f, o, at.len()))
 }
 
 #[unsafe(no_mangle)]
 fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
-    inside(offset, to.len);
-    pieces(to, true, |f, o, at| copy_frames(f, o, frame, offset + at.start, at.len()))
+    pieces(to, (true, false), |f, o, at| {
+        let (mut o, mut at) = (o, at);
+        while !at.is_empty() {
+            let from = offset + at.start;
+            let n = at.len().min(PAGE - from % PAGE);
+            copy_frames(f, o, Frame(frame.0 + (from / PAGE) as u64), from % PAGE, n);
+            (o, at.start) = (o + n, at.start + n);
+        }
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -270,6 +277,16 @@ fn page_entry(table: Frame, index: u64) -> (Frame, u8) {
 }
 
 #[unsafe(no_mangle)]
+fn page_row(table: Frame, index: u64, most: u64, notes: u8) -> (Frame, u64) {
+    let first = page_entry(table, index).0;
+    let fits = |i: &u64| {
+        let (frame, note) = page_entry(table, index + i);
+        frame.0 == first.0 + i && notes & (1 << (note % SHOWN)) != 0
+    };
+    (first, (0..most).take_while(fits).count() as u64)
+}
+
+#[unsafe(no_mangle)]
 fn set_page_entry(table: Frame, index: u64, frame: Frame, note: u8, rights: Rights) {
     let rights = LINKABLE.iter().position(|&r| r == rights).expect("rights of a linked page") as u64;
     let word = frame.0 << 16 | u64::from(note) << 8 | rights;
@@ -388,8 +405,13 @@ fn flush(_root: Root) {}
 #[unsafe(no_mangle)]
 fn flush_all() {}
 
-/// Walks a range of the loaded space page by page: each piece's frame, offset in it and place in the buffer.
-fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::Range<usize>)) -> bool {
+/// Walks a range of the loaded space page by page: each piece's frame, offset in it and place in the buffer. Is it written,
+/// and are faults served?
+fn pieces(
+    buf: UserBuf,
+    (write, serve): (bool, bool),
+    mut f: impl FnMut(Frame, usize, std::ops::Range<usize>),
+) -> bool {
     let root = Root(Frame(LOADED.get()));
     let mut done = 0;
     while done < buf.len {
@@ -400,7 +422,7 @@ fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::R
             Some((frame, rights)) if rights == Rights::Write || !write && rights != Rights::Out => {
                 f(frame, offset, done..done + n)
             }
-            _ if super::run::fault(addr, write) => continue,
+            _ if serve && super::run::fault(addr, write) => continue,
             _ => return false,
         }
         done += n;
@@ -410,10 +432,10 @@ fn pieces(buf: UserBuf, write: bool, mut f: impl FnMut(Frame, usize, std::ops::R
 
 #[unsafe(no_mangle)]
 fn user_in(to: &mut [u8], from: UserBuf) -> bool {
-    pieces(from, false, |frame, offset, at| read_frame(frame, offset, &mut to[at]))
+    pieces(from, (false, true), |frame, offset, at| read_frame(frame, offset, &mut to[at]))
 }
 
 #[unsafe(no_mangle)]
 fn user_out(to: UserBuf, from: &[u8]) -> bool {
-    pieces(to, true, |frame, offset, at| write_frame(frame, offset, &from[at]))
+    pieces(to, (true, true), |frame, offset, at| write_frame(frame, offset, &from[at]))
 }

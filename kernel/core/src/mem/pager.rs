@@ -79,6 +79,7 @@ pub fn page_in(segment: &Segment, page: u64, file: Option<&Ref<File>>) -> Result
     match inner.pages.get(page).0 {
         State::Absent => {}
         State::Reading | State::Stale => return wait(segment, inner),
+        State::Failed => return Err(Error::Died.into()),
         _ => return Ok(()),
     }
     let file = file.or(inner.reader.as_ref()).cloned();
@@ -320,56 +321,55 @@ pub(super) fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Resu
     Ok(())
 }
 
-/// Reads from the pages of a file that has some here, bringing others: how many bytes; none beyond the file's end, where
-/// its server is to be asked.
+/// Rows of frames that are looked up together: a file's pages are mostly in a few.
+const ROWS: usize = 4;
+
+/// Reads from the pages of a file that has a segment, bringing those that are not here: how many bytes; none without a
+/// segment, or beyond the file's end, where its server is to be asked.
 #[inline(never)]
-pub fn read(segment: &Segment, file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>> {
-    let left = usize::try_from(segment.length().saturating_sub(offset)).unwrap_or(usize::MAX);
-    let len = left.min(to.len);
-    if left == 0 {
-        return Ok(None);
-    }
+pub fn read(file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>> {
     let mut done = 0usize;
-    while done < len {
-        let at = offset.saturating_add(done as u64);
-        let skip = (at % PAGE64) as usize;
-        let piece = UserBuf {
-            addr: to.addr.wrapping_add(done as u64),
-            len: PAGE.saturating_sub(skip).min(len.saturating_sub(done)),
-        };
-        match hold(segment, at / PAGE64) {
-            Some(frame) => {
-                let copied = copy(piece, Access::Write, || machine::frame_to_user(frame, skip, piece));
-                frames::release(frame);
-                copied?;
-                done = done.saturating_add(piece.len);
+    // Without one, what is brought could be let go at once.
+    let mut user = None;
+    loop {
+        let mut at = offset.saturating_add(done as u64);
+        let mut rows = [(NONE, 0); ROWS];
+        let left = segment::look(file, at, to.len.saturating_sub(done), &mut rows).unwrap_or(0);
+        if left == 0 {
+            return Ok((done != 0).then_some(done));
+        }
+        let end = done.saturating_add(left);
+        for &(frame, pages) in &rows {
+            let skip = (at % PAGE64) as usize;
+            let row = (pages as usize).wrapping_mul(PAGE).saturating_sub(skip).min(end.wrapping_sub(done));
+            if row == 0 {
+                break;
             }
-            None => match page_in(segment, at / PAGE64, Some(file)) {
-                Err(_) if done > 0 => break,
-                r => r?,
-            },
+            let piece = UserBuf { addr: to.addr.wrapping_add(done as u64), len: row };
+            if !machine::frame_to_user(frame, skip, piece) {
+                bring(piece, Access::Write)?;
+                // The pages may be others by now.
+                break;
+            }
+            done = done.wrapping_add(row);
+            at = at.wrapping_add(row as u64);
         }
-        if at >= segment.length() {
-            break;
+        if done == to.len {
+            return Ok(Some(done));
         }
-    }
-    Ok(Some(done))
-}
-
-/// A hold on a page that is here.
-fn hold(segment: &Segment, page: u64) -> Option<Frame> {
-    let inner = segment.inner.lock();
-    let (state, frame) = inner.pages.get(page);
-    (state.here() && frames::share(frame).is_ok()).then_some(frame)
-}
-
-fn copy(buf: UserBuf, access: Access, mut copy: impl FnMut() -> bool) -> Result<()> {
-    while !copy() {
-        if !crate::entry::bring(buf, access) {
-            return Err(Error::BadAddress.into());
+        if let [(_, 0), ..] = &rows {
+            user = user.or_else(|| segment::find(file));
+            if let Some(user) = &user
+                && let Err(e) = page_in(user.segment(), at / PAGE64, Some(file))
+            {
+                return if done > 0 { Ok(Some(done)) } else { Err(e) };
+            }
         }
     }
-    Ok(())
+}
+
+fn bring(buf: UserBuf, access: Access) -> Result<()> {
+    if crate::entry::bring(buf, access) { Ok(()) } else { Err(Error::BadAddress.into()) }
 }
 
 /// A request has written to the file: pages that are clean are old now, and in those that are dirty the same is written.
@@ -388,15 +388,18 @@ pub fn written(segment: &Segment, from: UserBuf, offset: u64) -> Result<()> {
     }
     for page in pages.0..pages.1 {
         let start = page.saturating_mul(PAGE64).max(offset);
-        let Some(frame) = hold(segment, page) else { continue };
         let piece = UserBuf {
             addr: from.addr.wrapping_add(start.saturating_sub(offset)),
             len: (page.saturating_add(1).saturating_mul(PAGE64).min(end)).saturating_sub(start) as usize,
         };
-        let copied =
-            copy(piece, Access::Read, || machine::frame_from_user(frame, (start % PAGE64) as usize, piece));
-        frames::release(frame);
-        copied?;
+        loop {
+            // As in `read`, nobody holds it.
+            let (state, frame) = segment.inner.lock().pages.get(page);
+            if !state.here() || machine::frame_from_user(frame, (start % PAGE64) as usize, piece) {
+                break;
+            }
+            bring(piece, Access::Read)?;
+        }
     }
     Ok(())
 }

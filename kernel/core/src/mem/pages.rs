@@ -8,6 +8,7 @@
 //! who does not can be given a copy of the entry.
 
 use super::frames::{self, For};
+use super::shootdown;
 use super::state::{Event, State};
 use crate::base::List;
 use crate::machine::{self, Frame, Rights, SHOWN};
@@ -77,6 +78,22 @@ impl Pages {
     pub fn get(&self, page: u64) -> (State, Frame) {
         let (state, frame, _) = self.leaf(page).map_or((State::Absent, Frame(0), false), |l| l.get(page));
         (state, frame)
+    }
+
+    /// Finds rows of frames, each the first and how many, that have pages from one on, up to so many. After what is not here
+    /// there is none; the next is of length 0.
+    pub fn rows(&self, page: u64, most: u64, rows: &mut [(Frame, u64)]) {
+        let (mut at, mut left) = (page, most);
+        for row in rows {
+            let Some(leaf) = self.leaf(at) else { return };
+            let index = at % LEAF;
+            *row = machine::page_row(leaf.table, index, left.min(LEAF.wrapping_sub(index)), State::HERE);
+            at = at.wrapping_add(row.1);
+            left = left.wrapping_sub(row.1);
+            if row.1 == 0 || left == 0 {
+                return;
+            }
+        }
     }
 
     /// Shows those that are here of the pages from one up to another, of one leaf: its table, and where in it they begin.
@@ -179,8 +196,11 @@ impl Pages {
 }
 
 impl Drop for Pages {
-    /// Nobody has it attached.
+    /// Nobody has it attached, but some CPU may still read what it has looked up.
     fn drop(&mut self) {
+        if self.here() != 0 {
+            shootdown::everywhere();
+        }
         let mut at = 0;
         while let Some((page, state, frame)) = self.next(at, |_| true) {
             if state.here() {
@@ -254,6 +274,14 @@ mod tests {
             let from = random(600);
             let want = model.range(from..).find(|(_, v)| v.0 == State::Clean).map(|(&p, &(s, f))| (p, s, f));
             assert_eq!(pages.next(from, |s| s == State::Clean), want);
+            let mut rows = [(Frame(0), 0); 3];
+            let most = random(9);
+            pages.rows(page, most, &mut rows);
+            let found: Vec<Frame> = rows.iter().flat_map(|r| (0..r.1).map(|i| Frame(r.0.0 + i))).collect();
+            let here = (page..).take(most as usize).map(|p| pages.get(p)).take_while(|e| e.0.here());
+            let here: Vec<Frame> = here.map(|e| e.1).collect();
+            assert_eq!(found, here[..found.len()]);
+            assert!(found.len() == here.len() || rows[2].1 != 0, "a row is missing");
             assert_eq!(pages.here(), model.values().filter(|v| v.0.here()).count());
         }
         drop(pages);

@@ -192,6 +192,22 @@ pub fn find(file: &File) -> Option<User> {
     Some(found)
 }
 
+/// Looks up what a file that has a segment has from an offset on: how many of `most` bytes, and in what [`Pages::rows`].
+/// None of a file that has no segment.
+///
+/// The frames stay what they are until this CPU spins, switches or leaves the kernel, for who frees one has all CPUs answer
+/// first. A hold on each page, and a use of the segment, were 250 of a short read's 700 instructions.
+pub(super) fn look(file: &File, offset: u64, most: usize, rows: &mut [(Frame, u64)]) -> Option<usize> {
+    let server = file.session.portal()?.id();
+    let list = bucket(server, file.qid.path).lock();
+    let segment = list.iter().find(|s| s.is(server, file))?;
+    let inner = segment.inner.lock();
+    let left = usize::try_from(inner.length.saturating_sub(offset)).unwrap_or(usize::MAX).min(most);
+    let pages = (offset % PAGE64).saturating_add(left as u64).div_ceil(PAGE64);
+    inner.pages.rows(offset / PAGE64, pages, rows);
+    Some(left)
+}
+
 /// The segment of an open file, made if there is none.
 pub fn of(chan: &Chan) -> Result<User> {
     let file = &chan.file;
@@ -321,8 +337,16 @@ pub struct Stats {
     pub reading: usize,
 }
 
-/// The frames that an eviction has taken out of a segment's pages and everybody's tables.
+/// The frames that are taken out of a segment's pages and everybody's tables at once.
 const BATCH: usize = 32;
+
+/// Frees them. Copies by other CPUs that looked a page up are over when all have answered.
+fn free_all(batch: &[Frame]) {
+    if !batch.is_empty() {
+        shootdown::everywhere();
+    }
+    batch.iter().for_each(|&f| frames::free(f));
+}
 
 impl Inner {
     /// Tells the memory how many of its frames nobody is using.
@@ -412,11 +436,7 @@ impl Inner {
                 }
                 self.pages.event(page, Event::Evict, frame);
             }
-            if count != 0 {
-                // Copies by other CPUs that looked a page up are over when all have answered.
-                shootdown::everywhere();
-            }
-            batch.iter().take(count).for_each(|&f| frames::free(f));
+            free_all(batch.get(..count).unwrap_or(&[]));
             done = done.saturating_add(count);
             if !more {
                 break;
@@ -433,13 +453,24 @@ impl Inner {
     /// Nobody has it attached: lets go of the pages that its server has too, from which they are soon had again.
     fn let_go(&mut self) {
         let mut at = 0;
+        let mut batch = [Frame(0); BATCH];
+        let mut count = 0usize;
         while let Some((page, _, frame)) = self.pages.next(at, |s| s == State::Clean) {
             at = page.saturating_add(1);
-            if frames::shared(frame) {
-                self.pages.event(page, Event::Evict, frame);
-                frames::free(frame);
+            if !frames::shared(frame) {
+                continue;
+            }
+            self.pages.event(page, Event::Evict, frame);
+            if count == BATCH {
+                free_all(&batch);
+                count = 0;
+            }
+            if let Some(slot) = batch.get_mut(count) {
+                *slot = frame;
+                count = count.saturating_add(1);
             }
         }
+        free_all(batch.get(..count).unwrap_or(&[]));
     }
 
     /// Pages have changed at the server: what is clean of them is dropped, what is being read will be.
@@ -514,7 +545,7 @@ impl Segment {
         if inner.users != 0 {
             return;
         }
-        if inner.shares {
+        if inner.shares && inner.pages.count(State::Clean) != 0 {
             inner.let_go();
         }
         inner.pages.tidy();

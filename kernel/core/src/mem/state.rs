@@ -91,9 +91,15 @@ impl State {
         })
     }
 
+    /// The states with a frame that has the page's bytes, a bit for each.
+    pub const HERE: u8 = 1 << State::Clean as u8
+        | 1 << State::Dirty as u8
+        | 1 << State::Writing as u8
+        | 1 << State::WritingDirty as u8;
+
     /// Is there a frame with its bytes?
     pub fn here(self) -> bool {
-        matches!(self, State::Clean | State::Dirty | State::Writing | State::WritingDirty)
+        State::HERE & 1 << self as u8 != 0
     }
 
     /// May it be mapped with the right to write?

@@ -120,17 +120,17 @@ impl Chan {
     /// Reads a file that may have a segment: what is here of that, else from its server.
     #[inline(never)]
     fn read_pages(&self, to: UserBuf, offset: u64) -> Result<usize> {
-        let user = self.segment().filter(|_| self.may_read());
-        if let Some(user) = &user
-            && let Some(n) = pager::read(user.segment(), &self.file, to, offset)?
+        if self.may_read()
+            && let Some(n) = pager::read(&self.file, to, offset)?
         {
             return Ok(n);
         }
         let n = self.transfer(op::TREAD, offset, Data::ToUser(to), to.len)?;
-        match user {
+        if n > 0
+            && let Some(user) = self.segment()
+        {
             // It has grown.
-            Some(user) if n > 0 => user.segment().refresh(&self.file)?,
-            _ => {}
+            user.segment().refresh(&self.file)?;
         }
         Ok(n)
     }

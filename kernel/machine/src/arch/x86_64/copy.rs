@@ -1,7 +1,8 @@
 //! Copies to and from user memory, and between frames.
 //!
 //! The user copy is one routine in assembly. A page fault in it is served if the page belongs there ([`super::trap`]
-//! asks the kernel) and ends it otherwise, with bytes left over. It is the only place where user memory is touched;
+//! asks the kernel) and ends it otherwise, with bytes left over. Where the other side is a frame none is served: nobody need
+//! hold the frame, which could be another after the fault. It is the only place where user memory is touched;
 //! where the processor has SMAP it says so around itself.
 #![allow(unsafe_code, reason = "raw memory")]
 
@@ -14,8 +15,8 @@ use kernel_core::machine::Frame;
 use kernel_core::msg::UserBuf;
 
 unsafe extern "C" {
-    /// Copies; returns not 0 if it had to stop.
-    fn copy_user(to: *mut u8, from: *const u8, len: usize) -> usize;
+    /// Copies; returns not 0 if it had to stop. Page faults are served if `serve` is not 0.
+    fn copy_user(to: *mut u8, from: *const u8, len: usize, serve: usize) -> usize;
     safe static copy_user_start: u8;
     safe static copy_user_end: u8;
 }
@@ -29,6 +30,8 @@ global_asm!(
     "je 2f",
     "stac",
     "2:",
+    // Kept for the trap: see `serves`.
+    "mov r8, rcx",
     "mov rcx, rdx",
     "shr rcx, 3",
     "and edx, 7",
@@ -71,6 +74,11 @@ pub(super) fn is_copy(pc: u64) -> bool {
     (&raw const copy_user_start as u64..&raw const copy_user_end as u64).contains(&pc)
 }
 
+/// Is a page fault of the copy to be served?
+pub(super) fn serves(trap: &abi::note::Frame) -> bool {
+    trap.general[7] != 0
+}
+
 /// Where a copy goes on that must stop. The count in rcx is above 0 there.
 pub(super) fn give_up() -> u64 {
     &raw const copy_user_end as u64
@@ -86,7 +94,7 @@ fn user_in(to: &mut [u8], from: UserBuf) -> bool {
         return from.len == 0 && to.is_empty();
     }
     // SAFETY: `to` is ours and as long; the other side is in the user half, where a fault ends the copy.
-    unsafe { copy_user(to.as_mut_ptr(), from.addr as *const u8, to.len()) == 0 }
+    unsafe { copy_user(to.as_mut_ptr(), from.addr as *const u8, to.len(), 1) == 0 }
 }
 
 #[unsafe(no_mangle)]
@@ -95,7 +103,7 @@ fn user_out(to: UserBuf, from: &[u8]) -> bool {
         return to.len == 0 && from.is_empty();
     }
     // SAFETY: as in `user_in`, the other way.
-    unsafe { copy_user(to.addr as *mut u8, from.as_ptr(), from.len()) == 0 }
+    unsafe { copy_user(to.addr as *mut u8, from.as_ptr(), from.len(), 1) == 0 }
 }
 
 /// A range of a frame; cut at the frame's end, which no caller reaches.
@@ -109,14 +117,14 @@ fn range(frame: Frame, offset: usize, len: usize) -> (*mut u8, usize) {
 fn frame_from_user(frame: Frame, offset: usize, from: UserBuf) -> bool {
     let (to, len) = range(frame, offset, from.len);
     // SAFETY: as in `user_in`; the frame is in the direct map.
-    len == from.len && user(from) && unsafe { copy_user(to, from.addr as *const u8, len) == 0 }
+    len == from.len && user(from) && unsafe { copy_user(to, from.addr as *const u8, len, 0) == 0 }
 }
 
 #[unsafe(no_mangle)]
 fn frame_to_user(frame: Frame, offset: usize, to: UserBuf) -> bool {
-    let (from, len) = range(frame, offset, to.len);
-    // SAFETY: as in `user_out`; the frame is in the direct map.
-    len == to.len && user(to) && unsafe { copy_user(to.addr as *mut u8, from, len) == 0 }
+    let from = direct((frame.0 << 12) + offset as u64);
+    // SAFETY: as in `user_out`; the frames are in the direct map.
+    user(to) && unsafe { copy_user(to.addr as *mut u8, from, to.len, 0) == 0 }
 }
 
 #[unsafe(no_mangle)]

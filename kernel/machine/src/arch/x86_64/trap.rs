@@ -225,7 +225,7 @@ extern "C" fn kernel_trap(trap: &mut Frame) {
     }
     if trap.trap[0] == 14 && copy::is_copy(trap.pc) {
         let at = fault_address();
-        if !kernel_core::entry::kernel_fault(at, page_fault_kind(trap.trap[1])) {
+        if !copy::serves(trap) || !kernel_core::entry::kernel_fault(at, page_fault_kind(trap.trap[1])) {
             trap.pc = copy::give_up();
         }
         return;
