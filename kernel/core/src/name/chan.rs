@@ -242,29 +242,6 @@ impl Chan {
         Ok(n)
     }
 
-    /// The file's attributes.
-    pub fn stat(&self, data: Data<'_>) -> Result<u32> {
-        let m = self.file.message(op::TSTAT);
-        self.call(&mut Msg { data, ..m }).map(|r| r.count)
-    }
-
-    /// Changes them.
-    pub fn wstat(&self, record: &[u8]) -> Result<()> {
-        self.file.may_change()?;
-        let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
-        // A wstat that changes nothing asks that everything be written (stat(5)); any other may change the length.
-        let user = self.segment();
-        if let Some(u) = &user {
-            pager::flush(u.segment())?;
-        }
-        let m = self.file.message(op::TWSTAT);
-        self.call(&mut Msg { body: record, count, ..m })?;
-        match user {
-            Some(u) => u.segment().refresh(&self.file),
-            None => Ok(()),
-        }
-    }
-
     /// Closes it now, for its last holder.
     pub fn close(self) -> Result<()> {
         // What programs have written to its pages goes first; if that fails the pages stay, and the file with them.

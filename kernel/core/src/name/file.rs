@@ -2,6 +2,7 @@
 
 use crate::base::{Bytes, Ref, copy};
 use crate::call::Portal;
+use crate::mem::{pager, segment};
 use crate::msg::{Data, Fail, Msg, Reply, Result};
 use crate::session::{self, Session};
 use abi::error::Error;
@@ -197,12 +198,18 @@ impl File {
         session::call(&self.session, &mut Msg { data, ..m }).map(|r| r.count)
     }
 
-    /// Changes attributes to those of a stat record.
+    /// Changes attributes to those of a stat record. One that changes nothing asks that everything be written (stat(5));
+    /// any other may change the length.
     pub fn wstat(&self, record: &[u8]) -> Result<()> {
         self.may_change()?;
         let m = self.message(op::TWSTAT);
         let count = u32::try_from(record.len()).map_err(|_| Error::BadStat)?;
-        session::call(&self.session, &mut Msg { body: record, count, ..m }).map(drop)
+        let user = if segment::cacheable(self) { segment::find(self) } else { None };
+        if let Some(user) = &user {
+            pager::flush(user.segment())?;
+        }
+        session::call(&self.session, &mut Msg { body: record, count, ..m })?;
+        user.map_or(Ok(()), |user| user.segment().refresh(self))
     }
 
     /// Removes it; the fid is gone whether or not that worked (remove(5)).

@@ -7,7 +7,7 @@ use super::dir::renamed;
 use super::file::File;
 use super::{Path, Place, Scope, Want, path, walk};
 use crate::base::{Bytes, List, Ref};
-use crate::mem::{pager, segment};
+use crate::mem::segment;
 use crate::msg::{Data, Fail, Result, UserBuf};
 use crate::session::Session;
 use crate::{machine, tree};
@@ -164,13 +164,9 @@ pub fn wstat(scope: &Scope, text: Bytes, record: &[u8]) -> Result<()> {
         return Err(Error::MountPoint.into());
     }
     may_change(scope, &place.file, &place.path)?;
-    // As in `Chan::wstat`.
-    let user = if segment::cacheable(&place.file) { segment::find(&place.file) } else { None };
-    let flushed = user.as_ref().map_or(Ok(()), |u| pager::flush(u.segment()));
-    let r = flushed.and_then(|()| place.file.wstat(record));
-    let refreshed = user.map_or(Ok(()), |u| u.segment().refresh(&place.file));
+    let r = place.file.wstat(record);
     let c = place.file.clunk();
-    r.and(refreshed).and(c)
+    r.and(c)
 }
 
 /// Removes a file.

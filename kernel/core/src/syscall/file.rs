@@ -149,7 +149,7 @@ pub(super) fn seek(me: &Thread, [fd, at, whence, ..]: Args) -> Result<u64> {
         1 => chan.offset.load(Ordering::Relaxed),
         2 => {
             let mut record = List::zeroed(limit::STAT)?;
-            let n = usize::try_from(chan.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
+            let n = usize::try_from(chan.file.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
             length(record.get(..n).unwrap_or(&[])).ok_or(Error::BadReply)?
         }
         _ => return Err(Error::BadArg.into()),
@@ -215,13 +215,13 @@ pub(super) fn wstat(_: &Thread, scope: &Scope, path: Bytes, [_, _, from, size, .
 
 /// The stat record of a descriptor.
 pub(super) fn fstat(me: &Thread, [fd, to, room, ..]: Args) -> Result<u64> {
-    chan(me, fd).stat(Data::ToUser(buf(to, room))).map(u64::from)
+    chan(me, fd).file.stat(Data::ToUser(buf(to, room))).map(u64::from)
 }
 
 /// Changes the stat record of a descriptor.
 pub(super) fn fwstat(me: &Thread, [fd, from, size, ..]: Args) -> Result<u64> {
     let record = ops::record_in(buf(from, size))?;
-    chan(me, fd).wstat(&record).map(|()| 0)
+    chan(me, fd).file.wstat(&record).map(|()| 0)
 }
 
 /// Removes a file.
