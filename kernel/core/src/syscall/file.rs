@@ -16,7 +16,7 @@ use abi::sys::Str;
 use core::sync::atomic::Ordering;
 
 /// The argument words.
-pub(super) type Args = [u64; 6];
+pub(super) type Args<'a> = &'a [u64; 6];
 
 /// A range that a program names.
 fn buf(addr: u64, len: u64) -> UserBuf {
@@ -90,7 +90,7 @@ pub(super) fn pwrite(fd: u64, addr: u64, len: u64, at: u64, me: &Thread) -> u64 
 }
 
 /// Reads on the reader's terms.
-pub(super) fn take(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u64> {
+pub(super) fn take(me: &Thread, &[fd, addr, len, at, terms, _]: Args<'_>) -> Result<u64> {
     if terms != u64::from(TAKE) {
         return Err(Error::BadArg.into());
     }
@@ -98,7 +98,7 @@ pub(super) fn take(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u
 }
 
 /// Writes on the writer's terms.
-pub(super) fn give(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u64> {
+pub(super) fn give(me: &Thread, &[fd, addr, len, at, terms, _]: Args<'_>) -> Result<u64> {
     if terms != u64::from(GIVE) {
         return Err(Error::BadArg.into());
     }
@@ -106,30 +106,35 @@ pub(super) fn give(me: &Thread, [fd, addr, len, at, terms, _]: Args) -> Result<u
 }
 
 /// What a system call does with the path that its first two words name.
-type ByPath = fn(&Thread, &Scope, Bytes, Args) -> Result<u64>;
+type ByPath = fn(&Thread, &Scope, Bytes, Args<'_>) -> Result<u64>;
 
 /// The calls by path, which share their beginning and their end.
-pub(super) fn by_path(me: &Thread, a: Args, call: ByPath) -> Result<u64> {
-    let [addr, len, ..] = a;
+pub(super) fn by_path(me: &Thread, a: Args<'_>, call: ByPath) -> Result<u64> {
+    let [addr, len, ..] = *a;
     let path = path(addr, len)?;
     call(me, &me.proc.scope(), path, a)
 }
 
 /// Opens.
-pub(super) fn open(me: &Thread, scope: &Scope, path: Bytes, [_, _, mode, ..]: Args) -> Result<u64> {
+pub(super) fn open(me: &Thread, scope: &Scope, path: Bytes, &[_, _, mode, ..]: Args<'_>) -> Result<u64> {
     let mode = mode_of(mode)?;
     assign(me, ops::open(scope, path, mode)?, mode)
 }
 
 /// Creates.
-pub(super) fn create(me: &Thread, scope: &Scope, path: Bytes, [_, _, mode, perm, ..]: Args) -> Result<u64> {
+pub(super) fn create(
+    me: &Thread,
+    scope: &Scope,
+    path: Bytes,
+    &[_, _, mode, perm, ..]: Args<'_>,
+) -> Result<u64> {
     let mode = u32::try_from(mode).map_err(|_| Error::BadOpen)?;
     let chan = ops::create(scope, path, mode, flags_of(perm)?)?;
     assign(me, chan, u8::try_from(mode & 0xff).unwrap_or(0))
 }
 
 /// Closes. The clunk is done here and now if nobody else has the open file, so that its server's word is known.
-pub(super) fn close(me: &Thread, [fd, ..]: Args) -> Result<u64> {
+pub(super) fn close(me: &Thread, &[fd, ..]: Args<'_>) -> Result<u64> {
     let chan = me.proc.ports().close(fd)?;
     match Ref::into_inner(chan) {
         Some(chan) => chan.close().map(|()| 0),
@@ -138,7 +143,7 @@ pub(super) fn close(me: &Thread, [fd, ..]: Args) -> Result<u64> {
 }
 
 /// Moves the offset.
-pub(super) fn seek(me: &Thread, [fd, at, whence, ..]: Args) -> Result<u64> {
+pub(super) fn seek(me: &Thread, &[fd, at, whence, ..]: Args<'_>) -> Result<u64> {
     let chan = chan(me, fd);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());
@@ -168,7 +173,7 @@ fn length(record: &[u8]) -> Option<u64> {
 }
 
 /// Copies a port.
-pub(super) fn dup(me: &Thread, [old, new, ..]: Args) -> Result<u64> {
+pub(super) fn dup(me: &Thread, &[old, new, ..]: Args<'_>) -> Result<u64> {
     let proc = &me.proc;
     let chan = chan(me, old);
     if chan.file.session.is_nowhere() {
@@ -187,7 +192,7 @@ pub(super) fn dup(me: &Thread, [old, new, ..]: Args) -> Result<u64> {
 }
 
 /// Makes a pipe.
-pub(super) fn pipe(me: &Thread, [fds, ..]: Args) -> Result<u64> {
+pub(super) fn pipe(me: &Thread, &[fds, ..]: Args<'_>) -> Result<u64> {
     let ports = me.proc.ports();
     let [a, b] = tree::pipe()?;
     let first = ports.add(a, false)?;
@@ -204,39 +209,44 @@ pub(super) fn pipe(me: &Thread, [fds, ..]: Args) -> Result<u64> {
 }
 
 /// The stat record of a path.
-pub(super) fn stat(_: &Thread, scope: &Scope, path: Bytes, [_, _, to, room, ..]: Args) -> Result<u64> {
+pub(super) fn stat(_: &Thread, scope: &Scope, path: Bytes, &[_, _, to, room, ..]: Args<'_>) -> Result<u64> {
     ops::stat(scope, path, buf(to, room))
 }
 
 /// Changes the stat record of a path.
-pub(super) fn wstat(_: &Thread, scope: &Scope, path: Bytes, [_, _, from, size, ..]: Args) -> Result<u64> {
+pub(super) fn wstat(
+    _: &Thread,
+    scope: &Scope,
+    path: Bytes,
+    &[_, _, from, size, ..]: Args<'_>,
+) -> Result<u64> {
     ops::wstat(scope, path, &ops::record_in(buf(from, size))?).map(|()| 0)
 }
 
 /// The stat record of a descriptor.
-pub(super) fn fstat(me: &Thread, [fd, to, room, ..]: Args) -> Result<u64> {
+pub(super) fn fstat(me: &Thread, &[fd, to, room, ..]: Args<'_>) -> Result<u64> {
     chan(me, fd).file.stat(Data::ToUser(buf(to, room))).map(u64::from)
 }
 
 /// Changes the stat record of a descriptor.
-pub(super) fn fwstat(me: &Thread, [fd, from, size, ..]: Args) -> Result<u64> {
+pub(super) fn fwstat(me: &Thread, &[fd, from, size, ..]: Args<'_>) -> Result<u64> {
     let record = ops::record_in(buf(from, size))?;
     chan(me, fd).file.wstat(&record).map(|()| 0)
 }
 
 /// Removes a file.
-pub(super) fn remove(_: &Thread, scope: &Scope, path: Bytes, _: Args) -> Result<u64> {
+pub(super) fn remove(_: &Thread, scope: &Scope, path: Bytes, _: Args<'_>) -> Result<u64> {
     ops::remove(scope, path).map(|()| 0)
 }
 
 /// Changes the working directory.
-pub(super) fn chdir(me: &Thread, scope: &Scope, path: Bytes, _: Args) -> Result<u64> {
+pub(super) fn chdir(me: &Thread, scope: &Scope, path: Bytes, _: Args<'_>) -> Result<u64> {
     me.proc.set_dot(ops::chdir(scope, path)?);
     Ok(0)
 }
 
 /// The path of a descriptor.
-pub(super) fn fd2path(me: &Thread, [fd, to, room, ..]: Args) -> Result<u64> {
+pub(super) fn fd2path(me: &Thread, &[fd, to, room, ..]: Args<'_>) -> Result<u64> {
     let chan = chan(me, fd);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());
@@ -257,7 +267,7 @@ pub(super) fn bind(
     _: &Thread,
     scope: &Scope,
     new: Bytes,
-    [_, _, old, old_len, flags, _]: Args,
+    &[_, _, old, old_len, flags, _]: Args<'_>,
 ) -> Result<u64> {
     ops::bind(scope, new, path(old, old_len)?, flags_of(flags)?).map(|()| 0)
 }
@@ -282,7 +292,7 @@ fn may_mount(me: &Thread, scope: &Scope, on: &[u8]) -> Result<()> {
 }
 
 /// Mounts.
-pub(super) fn mount(me: &Thread, [fd, afd, old, old_len, flags, aname]: Args) -> Result<u64> {
+pub(super) fn mount(me: &Thread, &[fd, afd, old, old_len, flags, aname]: Args<'_>) -> Result<u64> {
     let flags = flags_of(flags)?;
     let server = chan(me, fd);
     let auth = (afd != u64::MAX && afd != u64::from(u32::MAX)).then(|| chan(me, afd));
@@ -295,7 +305,12 @@ pub(super) fn mount(me: &Thread, [fd, afd, old, old_len, flags, aname]: Args) ->
 }
 
 /// Unmounts.
-pub(super) fn unmount(me: &Thread, scope: &Scope, new: Bytes, [_, _, old, old_len, ..]: Args) -> Result<u64> {
+pub(super) fn unmount(
+    me: &Thread,
+    scope: &Scope,
+    new: Bytes,
+    &[_, _, old, old_len, ..]: Args<'_>,
+) -> Result<u64> {
     let old = path(old, old_len)?;
     // What a mount covers may be more than the process is to see.
     may_mount(me, scope, &old)?;
@@ -303,7 +318,7 @@ pub(super) fn unmount(me: &Thread, scope: &Scope, new: Bytes, [_, _, old, old_le
 }
 
 /// Asks for an authentication file.
-pub(super) fn fauth(me: &Thread, [fd, aname, len, ..]: Args) -> Result<u64> {
+pub(super) fn fauth(me: &Thread, &[fd, aname, len, ..]: Args<'_>) -> Result<u64> {
     let server = chan(me, fd);
     let aname = path(aname, len)?;
     let user = me.proc.user(Bytes::new)?;

@@ -38,14 +38,14 @@ pub(crate) fn dispatch(me: &Thread, number: u64, a: [u64; 6]) -> u64 {
 fn rare(w0: u64, w1: u64, w2: u64, w3: u64, w4: u64, w5: u64, number: u64) -> u64 {
     let me = crate::thread::current();
     let done = match Sys::from_number(number) {
-        Some(sys) => handler(sys)(me, [w0, w1, w2, w3, w4, w5]),
+        Some(sys) => handler(sys)(me, &[w0, w1, w2, w3, w4, w5]),
         None => Err(Error::NoSys.into()),
     };
     done.unwrap_or_else(|fail| crate::entry::failed(me, fail))
 }
 
 /// A system call's code. Each has a stack frame of its own, since kernel stacks are short and some need much of them.
-type Handler = fn(&Thread, [u64; 6]) -> Result<u64>;
+type Handler = fn(&Thread, &[u64; 6]) -> Result<u64>;
 
 fn handler(sys: Sys) -> Handler {
     match sys {
@@ -92,6 +92,6 @@ fn handler(sys: Sys) -> Handler {
 }
 
 /// For those that [`dispatch`] has dealt with.
-fn elsewhere(_: &Thread, _: [u64; 6]) -> Result<u64> {
+fn elsewhere(_: &Thread, _: &[u64; 6]) -> Result<u64> {
     Err(Error::NoSys.into())
 }

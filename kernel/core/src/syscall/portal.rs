@@ -11,8 +11,8 @@ use abi::limit::USER_END;
 use abi::portal::Limits;
 
 /// Makes a portal: a descriptor of its own, which can be posted or mounted.
-pub(super) fn portal(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [entry, limits, ..] = a;
+pub(super) fn portal(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [entry, limits, ..] = *a;
     if entry >= USER_END {
         return Err(Error::BadAddress.into());
     }
@@ -25,8 +25,8 @@ pub(super) fn portal(me: &Thread, a: [u64; 6]) -> Result<u64> {
 }
 
 /// Lets parked callers try again.
-pub(super) fn wake(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [fd, queue, n, ..] = a;
+pub(super) fn wake(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [fd, queue, n, ..] = *a;
     let chan = me.proc.chan(fd);
     if chan.file.session.is_nowhere() {
         return Err(Error::Nowhere.into());

@@ -46,8 +46,8 @@ const FLAGS: u32 = RFNAMEG
     | RFREND
     | RFNOMNT;
 
-pub(super) fn rfork(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [flags, sp, ..] = a;
+pub(super) fn rfork(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [flags, sp, ..] = *a;
     let flags = u32::try_from(flags).map_err(|_| Error::BadArg)?;
     let both = |x: u32, y: u32| flags & x != 0 && flags & y != 0;
     let twice = both(RFNAMEG, RFCNAMEG) || both(RFENVG, RFCENVG) || both(RFFDG, RFCFDG);
@@ -61,8 +61,8 @@ pub(super) fn rfork(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(0)
 }
 
-pub(super) fn exits(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, len, ..] = a;
+pub(super) fn exits(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = *a;
     let mut status = [0u8; STATUS];
     let n = usize::try_from(len).unwrap_or(STATUS).min(STATUS);
     let to = status.get_mut(..n).unwrap_or(&mut []);
@@ -72,8 +72,8 @@ pub(super) fn exits(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(0)
 }
 
-pub(super) fn r#await(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, len, ..] = a;
+pub(super) fn r#await(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = *a;
     if me.act.is_some() {
         return Err(Error::BadArg.into());
     }
@@ -91,13 +91,13 @@ pub(super) fn r#await(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(n as u64)
 }
 
-pub(super) fn notify(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [handler, ..] = a;
+pub(super) fn notify(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [handler, ..] = *a;
     proc::notify(me, handler)
 }
 
-pub(super) fn noted(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [how, ..] = a;
+pub(super) fn noted(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [how, ..] = *a;
     if me.act.is_some() {
         return Err(Error::BadArg.into());
     }
@@ -105,16 +105,16 @@ pub(super) fn noted(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(0)
 }
 
-pub(super) fn alarm(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [nanoseconds, ..] = a;
+pub(super) fn alarm(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [nanoseconds, ..] = *a;
     let at = if nanoseconds == 0 { u64::MAX } else { deadline(nanoseconds) };
     let old = proc::alarm::set(&me.proc, at);
     sched::rearm();
     Ok(if old == u64::MAX { 0 } else { old.saturating_sub(machine::now()) })
 }
 
-pub(super) fn sleep(_: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [nanoseconds, ..] = a;
+pub(super) fn sleep(_: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [nanoseconds, ..] = *a;
     if nanoseconds == 0 {
         sched::yield_now();
         return Ok(0);
@@ -126,14 +126,14 @@ pub(super) fn sleep(_: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(0)
 }
 
-pub(super) fn rendezvous(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [tag, value, ..] = a;
+pub(super) fn rendezvous(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [tag, value, ..] = *a;
     let groups = me.proc.groups()?;
     proc::rendezvous(&groups.rendezvous, tag, value)
 }
 
-pub(super) fn exchange(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [tag, page, ..] = a;
+pub(super) fn exchange(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [tag, page, ..] = *a;
     let groups = me.proc.groups()?;
     proc::exchange(me, &groups.rendezvous, tag, page)
 }
@@ -149,8 +149,8 @@ pub(super) fn semrelease(addr: u64, count: u64, me: &Thread) -> u64 {
     proc::semrelease(me, addr, count).unwrap_or_else(|fail| crate::entry::failed(me, fail))
 }
 
-pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, len, ..] = a;
+pub(super) fn errstr(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = *a;
     let room = usize::try_from(len).unwrap_or(usize::MAX).checked_sub(2).ok_or(Error::ShortBuffer)?;
     let mut head = [0; 2];
     copy_in(&mut head, addr)?;
@@ -167,8 +167,8 @@ pub(super) fn errstr(me: &Thread, a: [u64; 6]) -> Result<u64> {
     Ok(n as u64)
 }
 
-pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [flags, fd, offset, addr, len, _] = a;
+pub(super) fn segattach(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [flags, fd, offset, addr, len, _] = *a;
     let flags = u32::try_from(flags).map_err(|_| Error::BadArg)?;
     if fd != u64::MAX {
         let chan = me.proc.chan(fd);
@@ -184,8 +184,8 @@ pub(super) fn segattach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     me.space()?.attach(addr, len, Rights::Write, Use::Segment)
 }
 
-pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, len, ..] = a;
+pub(super) fn segdetach(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [addr, len, ..] = *a;
     // The kernel itself writes to the activations' pages, and takes them out when the portal closes.
     if is_activations(addr, addr.saturating_add(len)) {
         return Err(Error::BadArg.into());
@@ -195,13 +195,13 @@ pub(super) fn segdetach(me: &Thread, a: [u64; 6]) -> Result<u64> {
     space.detach(addr, len).map(|()| 0)
 }
 
-pub(super) fn segbrk(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [addr, ..] = a;
+pub(super) fn segbrk(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [addr, ..] = *a;
     me.space()?.brk(addr)
 }
 
-pub(super) fn clock(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [which, ..] = a;
+pub(super) fn clock(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [which, ..] = *a;
     match which {
         0 => Ok(machine::now()),
         1 => Ok(machine::epoch().saturating_add(machine::now())),
@@ -236,8 +236,8 @@ fn arguments(argv: u64, argc: u64) -> Result<List<Bytes>> {
 }
 
 /// Another program in this process. It returns only by failing; the rest is done when the call ends.
-pub(super) fn exec(me: &Thread, a: [u64; 6]) -> Result<u64> {
-    let [path, path_len, argv, argc, ..] = a;
+pub(super) fn exec(me: &Thread, a: &[u64; 6]) -> Result<u64> {
+    let [path, path_len, argv, argc, ..] = *a;
     let len = usize::try_from(path_len).unwrap_or(usize::MAX);
     let path = UserBuf { addr: path, len };
     let load = || proc::open_program(crate::name::ops::path_in(path)?, arguments(argv, argc)?);
