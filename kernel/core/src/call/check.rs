@@ -39,6 +39,10 @@ pub(super) fn answer(
     reply: &mut Reply,
 ) -> Result<Back> {
     let count = r.count();
+    if m.op == op::TCLUNK && r.op() == op::TCLUNK + 1 {
+        // Each name that is looked up ends with one.
+        return Ok(Back::Done);
+    }
     if m.op != op::TREAD || r.op() != op::TREAD + 1 || r.a() != Term::Copy as u8 {
         return rare(portal, act, m, reply);
     }
@@ -65,7 +69,7 @@ fn rare(portal: &Portal, act: &Act, m: &mut Msg<'_>, reply: &mut Reply) -> Resul
     match m.op {
         op::TREAD => shared(portal, m, r)?,
         op::TWRITE if count > m.count => return Err(BAD),
-        op::TWRITE | op::TCLUNK | op::TREMOVE | op::TWSTAT => {}
+        op::TWRITE | op::TREMOVE | op::TWSTAT => {}
         op::TATTACH | op::TAUTH | op::TOPEN | op::TCREATE => {
             reply.qid = Qid { kind: r.a(), vers: r.w2 as u32, path: r.w1 };
             reply.iounit = (r.w2 >> 32) as u32;

@@ -30,7 +30,7 @@ fn root_of(scope: &Scope, path: &Path) -> Result<Ref<Place>> {
 fn tell_root(scope: &Scope, what: &[u8], path: &Path) {
     let _ = Bytes::joined(&[what, path.text()])
         .and_then(|text| Path::of(&scope.dot.path, text))
-        .and_then(|path| walk(scope, &tree::root()?, path.below(), Want::Covered));
+        .and_then(|path| walk(scope, &*tree::root()?, path.below(), Want::Covered));
 }
 
 /// Tells the root of a mount that is refused.

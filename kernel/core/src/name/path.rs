@@ -47,7 +47,8 @@ pub(super) fn first(text: &[u8]) -> Option<(&[u8], &[u8])> {
 fn is_plain(text: &[u8]) -> bool {
     let mut last = 0;
     for &b in text {
-        if !(b'!'..=b'~').contains(&b) || (last == b'/' && (b == b'/' || b == b'.')) {
+        // Letters and digits are above the slash.
+        if b > b'~' || b <= b'/' && (b < b'!' || last == b'/' && b >= b'.') {
             return false;
         }
         last = b;

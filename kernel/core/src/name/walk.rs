@@ -36,33 +36,53 @@ pub enum Want {
 }
 
 /// Where a walk stands: a file that belongs to somebody else, or one of its own.
-enum At {
-    Root(Ref<Place>),
+enum At<'a> {
+    Root(&'a Place),
     Mounted(Ref<Head>),
+    File(File),
+}
+
+impl<'a> At<'a> {
+    /// Goes on from another place. A file of the walk's own is given back now.
+    fn go(&mut self, to: At<'a>) {
+        if let At::File(old) = core::mem::replace(self, to) {
+            let _ = old.clunk();
+        }
+    }
+
+    /// Has it been found by a way that changes nothing?
+    fn read_only(&self) -> bool {
+        match self {
+            At::Root(place) => place.file.read_only,
+            At::Mounted(head) => head.union.iter().any(|m| m.place.file.read_only),
+            At::File(file) => file.read_only,
+        }
+    }
 }
 
 /// The names of one Twalk, as they stand in a message page.
-struct Names {
-    body: [u8; NAMES],
+struct Names<'b> {
+    body: &'b mut [u8],
     len: usize,
     count: u8,
 }
 
-/// Room for names: the longest fits; longer runs of them are walked in pieces. It is on the stack of every walk, and
+/// Room for names: the longest fits; longer runs of them are walked in pieces. It is on the stack of a walk, and
 /// cleared there.
 const NAMES: usize = 288;
 
+/// Room for what most paths have. A text that is shorter than this has no name that does not fit.
+const SHORT: usize = 64;
+
 const _: () = assert!(NAMES >= limit::NAME + 2);
 
-impl Names {
-    /// Takes as many of a text's elements as fit: the text of the others.
+impl Names<'_> {
+    /// With none yet, takes as many of a text's elements as fit: the text of the others.
     fn fill<'p>(&mut self, text: &'p [u8]) -> &'p [u8] {
         let mut rest = text;
-        self.len = 0;
-        self.count = 0;
         while let Some((name, after)) = first(rest)
             && usize::from(self.count) < limit::WALK
-            && let Ok(end) = body_string(&mut self.body, self.len, name)
+            && let Ok(end) = body_string(self.body, self.len, name)
         {
             self.len = end;
             self.count = self.count.saturating_add(1);
@@ -83,15 +103,23 @@ enum Step {
 }
 
 /// Walks names from a file and looks for mounts on the way; the last name's only if `last` says so.
-fn step(scope: &Scope, from: &File, names: &Names, last: bool) -> Result<Step> {
+fn step(scope: &Scope, from: &File, names: &Names<'_>, last: bool) -> Result<Step> {
     let mut new = File::reserve(&from.session)?;
     new.read_only = from.read_only;
-    let mut qids = [Qid::default(); limit::WALK];
+    // Most have one name, and to clear room for sixteen takes 80 instructions.
+    let (mut one, mut all);
+    let qids: &mut [Qid] = if names.count <= 1 {
+        one = [Qid::default()];
+        &mut one
+    } else {
+        all = [Qid::default(); limit::WALK];
+        &mut all
+    };
     let mut m = from.message(op::TWALK);
     m.a = names.count;
     m.fid2 = new.fid();
     m.body = names.body.get(..names.len).unwrap_or(&[]);
-    m.data = Data::Qids(&mut qids);
+    m.data = Data::Qids(qids);
     let asked = usize::from(names.count);
     let got = match session::call(&from.session, &mut m) {
         Ok(r) => usize::try_from(r.count).unwrap_or(0).min(asked),
@@ -125,13 +153,10 @@ fn step(scope: &Scope, from: &File, names: &Names, last: bool) -> Result<Step> {
 }
 
 /// As [`step`], from wherever the walk stands.
-fn step_from(scope: &Scope, at: &At, names: &Names, last: bool) -> Result<Step> {
+fn step_from(scope: &Scope, at: &At<'_>, names: &Names<'_>, last: bool) -> Result<Step> {
     let head = match at {
-        At::Root(place) => match &place.union {
-            None => return step(scope, &place.file, names, last),
-            Some(head) => head,
-        },
-        At::Mounted(head) => head,
+        At::File(file) | At::Root(Place { file, union: None, .. }) => return step(scope, file, names, last),
+        At::Root(Place { union: Some(head), .. }) | At::Mounted(head) => head,
     };
     let mut outcome = Ok(Step::Short(0));
     for m in head.union.iter() {
@@ -164,69 +189,57 @@ fn first_mount<'p>(scope: &Scope, root: &Place, text: &'p [u8], want: Want) -> O
     Some((scope.ns.find(&root.file.session, qid)?, after))
 }
 
-/// Walks the names of a text: the file, or none if the last of them leads to what `at` says then; and whether a mount on
-/// the way was one through which nothing can be changed, nor beyond it.
-fn follow(scope: &Scope, at: &mut At, text: &[u8], want: Want) -> Result<(Option<File>, bool)> {
-    let mut file: Option<File> = None;
-    let mut read_only = false;
+/// The file that the text below a root names, and what is mounted there. `root` is the namespace's, or a tree's of the
+/// kernel; the text is a path's, or as many of its elements.
+pub fn walk(scope: &Scope, root: &Place, text: &[u8], want: Want) -> Result<(File, Option<Ref<Head>>)> {
     let mut text = text;
-    if let At::Root(place) = &*at
-        && place.path.tree().is_none()
-        && let Some((head, after)) = first_mount(scope, place, text, want)
-    {
-        *at = At::Mounted(scope.ns.live(head));
-        text = after;
-    }
-    let mut batch = Names { body: [0; NAMES], len: 0, count: 0 };
+    let mut at = match scope.ns.find(&root.file.session, root.file.qid) {
+        Some(head) => At::Mounted(scope.ns.live(head)),
+        None if root.path.tree().is_some() => At::Root(root),
+        None => match first_mount(scope, root, text, want) {
+            Some((head, after)) => {
+                text = after;
+                At::Mounted(scope.ns.live(head))
+            }
+            None => At::Root(root),
+        },
+    };
+    // Was a mount on the way one through which nothing can be changed, nor beyond it?
+    let mut read_only = false;
     while !text.is_empty() {
+        let (mut short, mut long);
+        let body: &mut [u8] = if text.len() < SHORT {
+            short = [0; SHORT];
+            &mut short
+        } else {
+            long = [0; NAMES];
+            &mut long
+        };
+        let mut batch = Names { body, len: 0, count: 0 };
         // Names are taken anew after each step, for a mount point may lie before the end of what was asked.
         let rest = batch.fill(text);
-        let seen = !rest.is_empty() || want == Want::Seen;
-        match match &file {
-            Some(f) => step(scope, f, &batch, seen)?,
-            None => step_from(scope, at, &batch, seen)?,
-        } {
-            Step::All(f) => {
+        match step_from(scope, &at, &batch, !rest.is_empty() || want == Want::Seen)? {
+            Step::All(file) => {
                 text = rest;
-                if let Some(old) = file.replace(f) {
-                    let _ = old.clunk();
-                }
+                at.go(At::File(file));
             }
             Step::Mount(n, head) => {
                 text = pass(text, n);
-                read_only |= match (&file, &*at) {
-                    (Some(f), _) => f.read_only,
-                    (None, At::Mounted(h)) => h.union.iter().any(|m| m.place.file.read_only),
-                    (None, At::Root(p)) => p.file.read_only,
-                };
-                *at = At::Mounted(scope.ns.live(head));
-                if let Some(old) = file.take() {
-                    let _ = old.clunk();
-                }
+                read_only |= at.read_only();
+                at.go(At::Mounted(scope.ns.live(head)));
             }
             // The element after the last one reached is missing, or what was reached is no directory.
             Step::Short(_) => return Err(Error::NotExist.into()),
         }
     }
-    Ok((file, read_only))
-}
-
-/// The file that the text below a root names, and what is mounted there. `root` is the namespace's, or a tree's of the
-/// kernel; the text is a path's, or as many of its elements.
-pub fn walk(scope: &Scope, root: &Ref<Place>, text: &[u8], want: Want) -> Result<(File, Option<Ref<Head>>)> {
-    let mut at = At::Root(root.clone());
-    if let Some(head) = scope.ns.find(&root.file.session, root.file.qid) {
-        at = At::Mounted(scope.ns.live(head));
-    }
-    let (file, read_only) = follow(scope, &mut at, text, want)?;
-    let (mut file, union) = match (file, at) {
-        (Some(file), _) => (file, None),
-        (None, At::Mounted(head)) if want == Want::Covered => (head.on.file.copy()?, None),
-        (None, At::Mounted(head)) => {
+    let (mut file, union) = match at {
+        At::File(file) => (file, None),
+        At::Mounted(head) if want == Want::Covered => (head.on.file.copy()?, None),
+        At::Mounted(head) => {
             let first = head.union.first().ok_or(Error::NotMounted)?;
             (first.place.file.copy()?, Some(head))
         }
-        (None, At::Root(place)) => (place.file.copy()?, place.union.clone()),
+        At::Root(place) => (place.file.copy()?, place.union.clone()),
     };
     file.read_only |= read_only;
     Ok((file, union))
