@@ -81,6 +81,15 @@ pub fn syscall(number: u64, args: [u64; 6]) -> Outcome {
     Outcome { value, pending: u64::from(pending()) }
 }
 
+/// A transfer's result as the program sees it.
+#[inline(always)]
+pub(crate) fn moved(me: &Thread, n: Result<usize>) -> u64 {
+    match n {
+        Ok(n) => n as u64,
+        Err(fail) => failed(me, fail),
+    }
+}
+
 /// What a system call that failed returns; its words are then in the error string.
 #[cold]
 #[inline(never)]

@@ -88,8 +88,9 @@ pub(super) struct Inner {
 pub struct Segment {
     /// The portal's identity.
     server: usize,
-    /// User and tree, as they were attached.
+    /// User and tree, as they were attached; and the number of a session with them.
     who: Bytes,
+    session: u64,
     path: u64,
     /// A name by which the file was opened.
     pub name: Bytes,
@@ -234,6 +235,7 @@ pub fn of(chan: &Chan) -> Result<User> {
     let new = Segment {
         server,
         who,
+        session: file.session.number,
         path: file.qid.path,
         name: Bytes::new(chan.path.text())?,
         inner: Spin::new(inner),
@@ -517,7 +519,10 @@ impl Inner {
 
 impl Segment {
     fn is(&self, server: usize, file: &File) -> bool {
-        self.server == server && self.path == file.qid.path && self.who == *file.session.attached.lock()
+        // Mostly it is the session that the segment was made in, whose strings need not be compared.
+        self.server == server
+            && self.path == file.qid.path
+            && (self.session == file.session.number || self.who == *file.session.attached.lock())
     }
 
     /// The file has been opened, with the version that it has now: if it is another, what is clean is old.

@@ -27,7 +27,8 @@ fn segment() -> Ref<Segment> {
         shares: false,
     };
     let name = || Bytes::new(b"file").unwrap();
-    Ref::new(Segment { server: 0, who: name(), path: 1, name: name(), inner: Spin::new(inner) }).unwrap()
+    Ref::new(Segment { server: 0, who: name(), session: 1, path: 1, name: name(), inner: Spin::new(inner) })
+        .unwrap()
 }
 
 fn address(place: u64) -> u64 {

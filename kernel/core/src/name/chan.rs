@@ -6,6 +6,7 @@ use super::dir::Listing;
 use super::file::File;
 use super::{Head, Path, Scope};
 use crate::base::{Ref, Spin};
+use crate::entry;
 use crate::mem::pager;
 use crate::mem::segment::{self, User};
 use crate::msg::{Data, Msg, Reply, Result, UserBuf};
@@ -144,11 +145,14 @@ impl Chan {
         }
     }
 
-    /// Reads at an offset of a file that is its server's alone, by the measured path: the system call's result. None, and
-    /// nothing is done, if the path is not for this.
+    /// Reads at an offset by the measured paths, of a file that may have a segment or is its server's alone: the system
+    /// call's result. None, and nothing is done, if neither is for this.
     #[inline(always)]
     pub fn read_short(&self, me: &Thread, to: UserBuf, offset: u64) -> Option<u64> {
-        if self.cacheable || self.listing.is_some() || !self.may_read() {
+        if self.cacheable {
+            return Some(entry::moved(me, self.read_pages(to, offset)));
+        }
+        if self.listing.is_some() || !self.may_read() {
             return None;
         }
         session::read(&self.file.session, me, self.file.fid(), to, offset)

@@ -4,6 +4,7 @@
 //! the first line of a handler narrows it, and a pointer becomes a [`UserBuf`].
 
 use crate::base::{Bytes, List, Ref, copy};
+use crate::entry::moved;
 use crate::machine;
 use crate::msg::{Data, Result, UserBuf};
 use crate::name::{Chan, Scope, ops};
@@ -51,15 +52,6 @@ fn offset(word: u64) -> Result<Option<u64>> {
         u64::MAX => Ok(None),
         o if i64::try_from(o).is_ok() => Ok(Some(o)),
         _ => Err(Error::BadOffset.into()),
-    }
-}
-
-/// A transfer's result as the program sees it.
-#[inline(always)]
-fn moved(me: &Thread, n: Result<usize>) -> u64 {
-    match n {
-        Ok(n) => n as u64,
-        Err(fail) => crate::entry::failed(me, fail),
     }
 }
 
