@@ -3,16 +3,16 @@
 //! Each takes the six argument words as they came and gives the result's word. A word from a program is an allegation:
 //! the first line of a handler narrows it, and a pointer becomes a [`UserBuf`].
 
-use crate::base::{Bytes, List, Ref, copy};
+use crate::base::{Bytes, Ref, copy};
 use crate::entry::moved;
 use crate::machine;
+use crate::mem::pager;
 use crate::msg::{Data, Result, UserBuf};
 use crate::name::{Chan, Scope, ops};
 use crate::thread::{self, Thread};
 use crate::tree;
 use abi::error::Error;
 use abi::file::{GIVE, OCEXEC, TAKE};
-use abi::limit;
 use abi::sys::Str;
 use core::sync::atomic::Ordering;
 
@@ -144,11 +144,7 @@ pub(super) fn seek(me: &Thread, &[fd, at, whence, ..]: Args<'_>) -> Result<u64> 
     let base = match whence {
         0 => 0,
         1 => chan.offset.load(Ordering::Relaxed),
-        2 => {
-            let mut record = List::zeroed(limit::STAT)?;
-            let n = usize::try_from(chan.file.stat(Data::ToKernel(&mut record))?).unwrap_or(0);
-            length(record.get(..n).unwrap_or(&[])).ok_or(Error::BadReply)?
-        }
+        2 => pager::stat(&chan.file)?.1,
         _ => return Err(Error::BadArg.into()),
     };
     let new = base.checked_add_signed(by).filter(|&n| i64::try_from(n).is_ok()).ok_or(Error::BadOffset)?;
@@ -157,11 +153,6 @@ pub(super) fn seek(me: &Thread, &[fd, at, whence, ..]: Args<'_>) -> Result<u64> 
     }
     chan.offset.store(new, Ordering::Relaxed);
     Ok(new)
-}
-
-/// The length in a stat record.
-fn length(record: &[u8]) -> Option<u64> {
-    record.get(33..41)?.try_into().ok().map(u64::from_le_bytes)
 }
 
 /// Copies a port.
