@@ -5,6 +5,9 @@
 //! whether it is free, so a frame that is freed twice is noticed. Memory enters the lists in pieces of the largest
 //! block and only when it is first needed, so a machine of 64 GiB starts as fast as one of 4 MiB.
 //!
+//! Some single frames stand before the lists, since most of what is taken and freed is one: to take one out of a list and to
+//! join it there again was 230 instructions of the 1,500 of a first touch. They join when a larger block is not to be had.
+//!
 //! A single frame may have several holders: the spaces that share it since a fork, and calls to which it is lent. The
 //! same mark counts them, and each lets go of it by freeing it.
 
@@ -33,6 +36,9 @@ const USED: Mark = 0x10;
 /// A single frame in use that more than one holds: the mark is this and the number of further holders, less one.
 const SHARED: Mark = 0x40;
 const NONE: u64 = u64::MAX;
+/// Single frames that stand before the lists, at most; a block of this order replaces them.
+const SINGLES: usize = 16;
+const SOME: u8 = 3;
 
 /// A range of frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +54,9 @@ pub struct Region {
 pub struct Buddy {
     table: &'static mut [Mark],
     heads: [u64; ORDERS],
+    /// The last goes first; their marks are 0.
+    singles: [u64; SINGLES],
+    kept: usize,
     /// Memory that has not entered the lists yet.
     fresh: [Region; REGIONS],
     total: u64,
@@ -61,6 +70,8 @@ impl Buddy {
         Buddy {
             table: &mut [],
             heads: [NONE; ORDERS],
+            singles: [0; SINGLES],
+            kept: 0,
             fresh: [Region { start: 0, end: 0 }; REGIONS],
             total: 0,
             free: 0,
@@ -146,11 +157,8 @@ impl Buddy {
         true
     }
 
-    /// Takes a block.
-    pub fn alloc(&mut self, order: u8) -> Option<Frame> {
-        if order > MAX_ORDER {
-            return None;
-        }
+    /// Takes a block out of the lists, whose marks are its taker's to set.
+    fn block(&mut self, order: u8) -> Option<u64> {
         let mut found = order;
         let frame = loop {
             let head = *self.head(found);
@@ -171,6 +179,48 @@ impl Buddy {
             found = found.saturating_sub(1);
             self.push(frame.saturating_add(1 << found), found);
         }
+        Some(frame)
+    }
+
+    /// Keeps a frame before the lists, if there is room.
+    fn keep(&mut self, frame: u64) -> bool {
+        let Some(slot) = self.singles.get_mut(self.kept) else { return false };
+        *slot = frame;
+        self.kept = self.kept.saturating_add(1);
+        true
+    }
+
+    /// The frame that was kept last.
+    fn kept(&mut self) -> Option<u64> {
+        self.kept = self.kept.checked_sub(1)?;
+        self.singles.get(self.kept).copied()
+    }
+
+    #[cold]
+    fn keep_more(&mut self) -> Option<u64> {
+        let (first, order) = (0..=SOME).rev().find_map(|order| Some((self.block(order)?, order)))?;
+        for frame in (first..first.saturating_add(1 << order)).rev() {
+            self.mark(frame, 0);
+            self.keep(frame);
+        }
+        self.kept()
+    }
+
+    /// Takes a block.
+    pub fn alloc(&mut self, order: u8) -> Option<Frame> {
+        if order > MAX_ORDER {
+            return None;
+        }
+        let frame = if order == 0 {
+            self.kept().or_else(|| self.keep_more())
+        } else {
+            self.block(order).or_else(|| {
+                while let Some(frame) = self.kept() {
+                    self.join(frame, 0);
+                }
+                self.block(order)
+            })
+        }?;
         self.mark(frame, USED | Mark::from(order));
         self.free = self.free.saturating_sub(1 << order);
         Some(Frame(frame))
@@ -213,8 +263,14 @@ impl Buddy {
             return;
         }
         self.free = self.free.saturating_add(1 << order);
-        let (mut at, mut order) = (frame.0, order);
-        self.mark(at, 0);
+        self.mark(frame.0, 0);
+        if order != 0 || !self.keep(frame.0) {
+            self.join(frame.0, order);
+        }
+    }
+
+    /// Puts a block whose mark is 0 into the lists, with its other half if that is there.
+    fn join(&mut self, mut at: u64, mut order: u8) {
         while order < MAX_ORDER {
             let buddy = at ^ (1 << order);
             if self.marked(buddy) != FREE | Mark::from(order) {

@@ -20,7 +20,7 @@ use core::sync::atomic::Ordering;
 /// Pages that are gone through before others may run.
 const PIECE: u64 = 512;
 /// Pages that are replaced before the CPUs are made to forget them.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 /// Entries of a table.
 const ENTRIES: u64 = 512;
 /// The highest table that is given: its pages are 1 GiB.
