@@ -18,7 +18,7 @@ use crate::name::File;
 use crate::session;
 use crate::thread::{self, Doing, current_ref};
 use abi::error::Error;
-use abi::limit::{PAGE, STAT};
+use abi::limit::{IO, PAGE, STAT};
 use abi::portal::{Term, op};
 use core::sync::atomic::Ordering;
 
@@ -324,10 +324,11 @@ pub(super) fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Resu
 /// Rows of frames that are looked up together: a file's pages are mostly in a few.
 const ROWS: usize = 4;
 
-/// Reads from the pages of a file that has a segment, bringing those that are not here: how many bytes; none without a
-/// segment, or beyond the file's end, where its server is to be asked.
+/// Reads from the pages of a file that has a segment, bringing those that are not here: how many bytes, as many as a server
+/// would move at most; none without a segment, or beyond the file's end, where its server is to be asked.
 #[inline(never)]
 pub fn read(file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>> {
+    let to = UserBuf { len: to.len.min(IO), ..to };
     let mut done = 0usize;
     // Without one, what is brought could be let go at once.
     let mut user = None;

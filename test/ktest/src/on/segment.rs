@@ -9,7 +9,7 @@ use core::time::Duration;
 use filer::{BIG, pattern};
 use portolan::abi::error::Error as Known;
 use portolan::abi::file::{OEXEC, ORDWR, OREAD, OWRITE, SGEXEC, SGWRITE};
-use portolan::abi::limit::PAGE;
+use portolan::abi::limit::{IO, PAGE};
 use portolan::abi::portal::{ACTIVATIONS, ACTIVATIONS_END};
 use portolan::alloc::format;
 use portolan::alloc::string::String;
@@ -33,6 +33,7 @@ pub(super) const TESTS: &[Test] = &[
     ("t63_segment_error_is_a_note", error),
     ("t63_segment_server_dies", server_dies),
     ("t65_segment_is_larger_than_memory", larger),
+    ("t65_segment_is_read_into_new_memory", into_new_memory),
     ("t66_written_pages_are_the_file", written),
     ("t66_written_pages_are_seen_by_others", seen_by_others),
     ("t66_write_requests_change_pages", requests),
@@ -504,6 +505,30 @@ fn larger() -> Result<()> {
         let after = super::counters()?;
         let (was, is) = (before["frames"], after["frames"]);
         check!(is - was < pages, "all of it is here: {was} frames, then {is}");
+        Ok(())
+    })
+}
+
+/// A long read of what is here in part, into memory that is not: as much as one read moves, and right, whatever has to make
+/// room for what.
+fn into_new_memory() -> Result<()> {
+    with(|_| {
+        let f = open("vast", OREAD)?;
+        let s = Segment::of_file(&f, Access::Read, 0, filer::LEN)?;
+        let from = 7 * PAGE + 100;
+        for at in (from..from + 2 * IO).step_by(3 * PAGE) {
+            s.read(at, &mut [0])?;
+        }
+        for at in [from, from + 1] {
+            let room = Segment::new(2 * IO)?;
+            // SAFETY: the room is attached until it is detached below, and nobody else knows it.
+            let to = unsafe { core::slice::from_raw_parts_mut(room.address() as *mut u8, 2 * IO) };
+            let n = f.read_at(&mut to[50..], at as u64)?;
+            check!(n == IO, "{n} bytes from {at} on");
+            let wrong = (0..n).find(|&i| to[50 + i] != pattern(at + i));
+            check!(wrong.is_none(), "byte {wrong:?} from {at} on is wrong");
+            room.detach()?;
+        }
         Ok(())
     })
 }
