@@ -104,8 +104,11 @@ impl<S: Server> Engine<S> {
                 Err(wait @ Fail::Wait { .. }) => return Err(wait),
                 Err(e) => {
                     self.server.missed(&cx, here, &mut names.iter().skip(walked).map(|n| n.as_str()));
-                    // What a partial walk stopped at is for the next walk to say.
-                    return if walked == 0 { Err(e) } else { Ok(walked) };
+                    // What a partial walk stopped at is for the next walk to say, but not that it could not have bound the fid.
+                    if walked == 0 {
+                        return Err(e);
+                    }
+                    return if newfid == fid { Ok(walked) } else { free_fid(&at, newfid).map(|()| walked) };
                 }
             }
             (dir, auth) = (qid.is_dir(), qid.kind & QTAUTH != 0);

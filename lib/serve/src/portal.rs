@@ -112,6 +112,8 @@ impl<S: Server> Portal<S> {
         Ok(Answer { head: Answer::make_head(op::TWRITE + 1, 0, taken), ..Answer::default() })
     }
 
+    // Apart, or the short ways of reads and writes get longer.
+    #[inline(never)]
     fn walk(&self, at: At<'_, S>, request: &Request, page: &mut [u8]) -> Result<Answer> {
         let bad = |_| Fail::Error(Error::BadMessage);
         let names = ninep::portal::names(request, page).map_err(bad)?;

@@ -74,6 +74,11 @@ fn a_walk_binds_a_fid_that_is_free_and_only_as_a_whole() {
     let unknown = "Rerror tag 1 ename 'unknown fid'";
     assert!(c.say("Twalk tag 1 fid 0 newfid 1 wname net secret").starts_with("Rwalk tag 1 nwqid 2"));
     assert_eq!(c.say("Twalk tag 1 fid 0 newfid 1 wname version"), in_use);
+    assert_eq!(
+        c.say("Twalk tag 1 fid 0 newfid 1 wname net nothing"),
+        in_use,
+        "nor if the walk would be partial"
+    );
     assert_eq!(c.say("Twalk tag 1 fid 0 newfid NOFID wname version"), unknown);
     assert!(c.say("Twalk tag 1 fid 0 newfid 2 wname net nothing").starts_with("Rwalk tag 1 nwqid 1"));
     assert!(c.say("Twalk tag 1 fid 0 newfid 2 wname version below").starts_with("Rwalk tag 1 nwqid 1"));
