@@ -14,6 +14,7 @@ Counts what the short paths cost: guest instructions per operation, user, kernel
   --against linux  Debian's kernel too, with the same operations under the same flags
   --json FILE      writes the figures as {\"name\": number}
   --profile NAME   by function, where the instructions of one operation go; measures nothing else
+  --switches       of each row, what its profile begins with: address spaces loaded, pages of code run; nothing else
   --cpus           calls per second of one client, and of two on two CPUs, on the clock; nothing else
   --scale FILE     rows while open files, mounts, processes and others grow, drawn into an SVG; nothing else";
 
@@ -21,6 +22,7 @@ Counts what the short paths cost: guest instructions per operation, user, kernel
 struct Asked {
     wall: bool,
     cpus: bool,
+    switches: bool,
     linux: bool,
     json: Option<String>,
     profile: Option<String>,
@@ -35,6 +37,7 @@ fn asked(words: &[String]) -> Done<Asked> {
         match word.as_str() {
             "--wall" => asked.wall = true,
             "--cpus" => asked.cpus = true,
+            "--switches" => asked.switches = true,
             "--against" => match value()?.as_str() {
                 "linux" => asked.linux = true,
                 other => return Err(format!("--against {other}: only linux is there to compare with")),
@@ -51,6 +54,9 @@ fn asked(words: &[String]) -> Done<Asked> {
     Ok(asked)
 }
 
+/// Rows that are no operation of a program, or (`give_1g`) one whose machine is too large to log.
+const OF_THE_MACHINE: [&str; 5] = ["give_1g", "boot_instr", "boot_ms", "kernel_bytes", "memory_min_kib"];
+
 fn run(words: &[String]) -> Done {
     let asked = asked(words)?;
     let kernel = image::build_kernel()?;
@@ -59,6 +65,13 @@ fn run(words: &[String]) -> Done {
             return Err(format!("--profile {name}: there is no such row"));
         }
         print!("{}", profile::run(&kernel, name)?);
+        return Ok(());
+    }
+    if asked.switches {
+        for row in ROWS.iter().filter(|r| !OF_THE_MACHINE.contains(&r.name)) {
+            let text = profile::run(&kernel, row.name)?;
+            println!("{}", text.lines().next().unwrap_or_default());
+        }
         return Ok(());
     }
     if asked.cpus {

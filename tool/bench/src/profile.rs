@@ -7,7 +7,7 @@
 
 use crate::machine;
 use crate::symbols::Symbols;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -213,6 +213,13 @@ impl Counts<'_> {
         }
     }
 
+    /// Is a move to the register of page tables there, `mov cr3, r`?
+    fn loads_space(&self, pc: u64) -> bool {
+        let bytes = self.symbols[IN_KERNEL].bytes(pc);
+        let bytes = bytes.strip_prefix(&[0x41]).unwrap_or(bytes);
+        matches!(bytes, [0x0f, 0x22, register, ..] if register & 0x38 == 0x18)
+    }
+
     fn table(&self, name: &str, each: u64) -> Option<String> {
         let whole = Some(self.operations * each).filter(|n| *n > 0)?;
         // Instructions, and how often the function was entered.
@@ -232,6 +239,13 @@ impl Counts<'_> {
         for (whose, sum) in WHOSE.iter().zip(sums) {
             text += &format!("; {whose} {:.1}", per(sum));
         }
+        let loads =
+            self.counts.iter().filter(|((whose, pc), _)| *whose == IN_KERNEL && self.loads_space(*pc));
+        text += &format!("; {:.1} spaces loaded", per(loads.map(|(_, n)| n).sum()));
+        // What is run once in two operations is not an interrupt's.
+        let often = self.counts.iter().filter(|(_, n)| per(**n) >= 0.5);
+        let pages: HashSet<_> = often.map(|((whose, pc), _)| (whose, pc >> 12)).collect();
+        text += &format!(", {} pages of code", pages.len());
         text += "\n";
         text += "instructions   calls\n";
         for ((whose, function), (n, calls)) in rows.iter().filter(|r| per(r.1.0) >= 0.5) {

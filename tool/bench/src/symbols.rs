@@ -3,8 +3,8 @@
 use xtask::image;
 use xtask::tell::Done;
 
-/// Sorted by address.
-pub(crate) struct Symbols(Vec<(u64, u64, String)>);
+/// Sorted by address; and what the file has loaded, each piece with its address.
+pub(crate) struct Symbols(Vec<(u64, u64, String)>, Vec<(u64, Vec<u8>)>);
 
 impl Symbols {
     /// Reads the table of symbols of a 64-bit little-endian ELF file.
@@ -13,7 +13,17 @@ impl Symbols {
         let all = table(&elf).filter(|t| !t.is_empty());
         let mut all = all.ok_or(format!("{}: no symbols", path.display()))?;
         all.sort();
-        Ok(Symbols(all))
+        Ok(Symbols(all, loaded(&elf).unwrap_or_default()))
+    }
+
+    /// What is loaded at an address and behind it.
+    pub(crate) fn bytes(&self, at: u64) -> &[u8] {
+        let inside = |(start, bytes): &(u64, Vec<u8>)| {
+            let skip = usize::try_from(at.checked_sub(*start)?).ok()?;
+            bytes.get(skip..).filter(|b| !b.is_empty()).map(|_| skip)
+        };
+        let found = self.1.iter().find_map(|piece| Some((piece, inside(piece)?)));
+        found.and_then(|(piece, skip)| piece.1.get(skip..)).unwrap_or_default()
     }
 
     /// The function at an address: its name, or the address itself.
@@ -40,6 +50,21 @@ fn number(bytes: &[u8], at: u64, width: usize) -> Option<u64> {
     let at = usize::try_from(at).ok()?;
     let field = bytes.get(at..at.checked_add(width)?)?;
     Some(field.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b)))
+}
+
+/// What the program headers load from the file.
+fn loaded(elf: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
+    let (headers, size, count) = (number(elf, 32, 8)?, number(elf, 54, 2)?, number(elf, 56, 2)?);
+    let mut all = Vec::new();
+    for at in (0..count).map(|i| headers + size * i) {
+        // PT_LOAD.
+        if number(elf, at, 4)? == 1 {
+            let from = usize::try_from(number(elf, at + 8, 8)?).ok()?;
+            let len = usize::try_from(number(elf, at + 32, 8)?).ok()?;
+            all.push((number(elf, at + 16, 8)?, elf.get(from..from.checked_add(len)?)?.to_vec()));
+        }
+    }
+    Some(all)
 }
 
 /// Start, size and name of the symbols that lie in code.
