@@ -45,6 +45,7 @@ mod s45_many;
 mod s45_segments;
 mod s46_portal;
 mod s47_swap;
+mod s48_wire;
 mod s50_readme;
 mod s55_programs;
 mod s60_host;
@@ -92,6 +93,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s45_segments", 900, s45_segments::run),
     short("s46_portal", 120, s46_portal::run),
     short("s47_swap", 700, s47_swap::run),
+    short("s48_wire", 300, s48_wire::run),
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),
     short("s60_host", 600, s60_host::run),

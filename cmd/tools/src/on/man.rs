@@ -17,6 +17,7 @@ const OTHERS: &[u8] = b"rc        the shell: run programs, pipes, variables, fun
 sandbox   run a program with the files that you name and no others
 ramfs     serve files in memory
 hostfs    serve the host's shared folder
+wire      mount what a command serves as bytes of 9P2000
 cons, rng serve the terminal and randomness; init starts them
 ";
 

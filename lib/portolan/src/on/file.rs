@@ -67,6 +67,11 @@ impl File {
         Ok(done)
     }
 
+    /// The same open file by a descriptor that programs which this process starts do not get.
+    pub fn not_inherited(&self) -> Result<File> {
+        File::open(crate::alloc::format!("#dup/{}", self.fd()), abi::file::ORDWR | abi::file::OCEXEC)
+    }
+
     /// Reads from here to the end.
     pub fn read_all(&self) -> Result<Vec<u8>> {
         let mut all = Vec::new();

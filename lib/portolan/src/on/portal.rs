@@ -63,7 +63,9 @@ pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
     let pid = super::process::fork(abi::file::RFFDG | abi::file::RFNOWAIT)?;
     if pid == 0 {
         drop(read);
-        match serve() {
+        // What `serve` may start has no end of it: this process alone says that it is ready.
+        let mut write = write;
+        match write.not_inherited().map(|again| write = again).and_then(|()| serve()) {
             Ok(portal) => {
                 drop(write);
                 stay(portal)

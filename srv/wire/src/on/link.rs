@@ -1,0 +1,210 @@
+//! [`Link`]: requests on the wire, several at once, and their answers, which one process reads and hands out.
+//!
+//! A handler submits to the session, sends what the session has to say, and sleeps until its answer has come. One that is
+//! interrupted has its request flushed and leaves; a fid that the request made after all is clunked.
+//!
+//! Locks: `out` is held while bytes are written, so that messages stay whole and in order; `state` never while somebody
+//! waits, and inside `out` only to fetch the bytes. The reader never writes: the other end may read nothing before it has
+//! written its answers.
+
+use core::sync::atomic::AtomicI32;
+use ninep::frame::{self, Frame};
+use ninep::session::{Client, ClientEvent as Event, ClientTicket as Ticket};
+use ninep::{Ask, Rmsg, Tmsg};
+use portolan::alloc::sync::Arc;
+use portolan::alloc::vec::Vec;
+use portolan::{File, Mutex, exit, sys};
+use serve::{Error, Fail, Result};
+
+/// Largest message that is offered.
+const MSIZE: u32 = 1 << 16;
+/// Requests in flight: one for each activation, and clunks that nobody waits for.
+const REQUESTS: usize = 256;
+
+/// Bytes that are read at once.
+const PIECE: usize = 16 << 10;
+
+/// Why there is no wire any more.
+const GONE: &str = "the other end of the wire is gone";
+const STRANGE: &str = "the other end of the wire does not speak 9P2000";
+
+/// Where an answer is awaited.
+#[derive(Default)]
+struct Turn {
+    done: AtomicI32,
+    frame: Mutex<Vec<u8>>,
+}
+
+/// A request in flight.
+struct Flight {
+    ticket: Ticket,
+    /// None if nobody waits.
+    turn: Option<Arc<Turn>>,
+    /// The fid that it may make.
+    makes: Option<u32>,
+}
+
+struct State {
+    session: Client,
+    flights: Vec<Flight>,
+}
+
+/// The wire.
+pub(super) struct Link {
+    wire: File,
+    out: Mutex<()>,
+    state: Mutex<State>,
+}
+
+/// The other end's words, where the whole system knows them.
+fn fail(words: &str) -> Fail {
+    Error::from_text(words).map_or(Fail::Words("the other end of the wire refuses"), Fail::Error)
+}
+
+impl Link {
+    /// A wire on which nothing has been said.
+    pub(super) fn new(wire: File) -> Link {
+        let state = State { session: Client::new(MSIZE, REQUESTS), flights: Vec::new() };
+        Link { wire, out: Mutex::new(()), state: Mutex::new(state) }
+    }
+
+    /// Agrees on a version, before there are requests.
+    pub(super) fn begin(&self) -> core::result::Result<(), &'static str> {
+        self.send().map_err(|_| GONE)?;
+        let mut input = Vec::new();
+        while !self.state.lock().session.is_ready() {
+            self.take(&mut input)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of data that a message has room for.
+    pub(super) fn room(&self) -> usize {
+        (self.state.lock().session.msize() as usize).saturating_sub(ninep::IOHDR)
+    }
+
+    /// A fid that is not in use.
+    pub(super) fn fid(&self) -> Result<u32> {
+        self.state.lock().session.fid().ok_or(Error::NoMemory.into())
+    }
+
+    /// Writes what the session has to say.
+    fn send(&self) -> Result<()> {
+        let _out = self.out.lock();
+        let mut bytes = Vec::new();
+        {
+            let session = &mut self.state.lock().session;
+            bytes.try_reserve_exact(session.output().len())?;
+            bytes.extend_from_slice(session.output());
+            session.sent(bytes.len());
+        }
+        // Where that fails, the reader finds the end too.
+        self.wire.write_all(&bytes).map_err(|_| Error::Hungup.into())
+    }
+
+    /// A request whose answer nobody waits for.
+    pub(super) fn tell(&self, t: &Tmsg<'_>) {
+        // Without memory for it the fid stays with the other end until the wire is closed.
+        if self.state.lock().session.submit(t).is_ok() {
+            let _ = self.send();
+        }
+    }
+
+    /// Sends a request and makes something of its answer.
+    pub(super) fn ask<T>(&self, t: &Tmsg<'_>, take: impl FnOnce(&Rmsg<'_>) -> Option<T>) -> Result<T> {
+        let turn = Arc::new(Turn::default());
+        let ticket = {
+            let mut state = self.state.lock();
+            state.flights.try_reserve(1)?;
+            let ticket = state.session.submit(t).map_err(Fail::Error)?;
+            state.flights.push(Flight { ticket, turn: Some(turn.clone()), makes: t.effect().creates });
+            ticket
+        };
+        self.send()?;
+        if sys::semacquire(&turn.done, -1) != Some(1) && self.left(ticket) {
+            let _ = self.send();
+            return Err(Error::Interrupted.into());
+        }
+        if !self.state.lock().session.output().is_empty() {
+            // What waited for this answer.
+            self.send()?;
+        }
+        let frame = core::mem::take(&mut *turn.frame.lock());
+        match Rmsg::decode(&frame) {
+            Ok((_, Rmsg::Rerror { ename })) => Err(fail(ename)),
+            Ok((_, r)) => take(&r).ok_or(Error::BadReply.into()),
+            Err(_) => Err(Error::BadReply.into()),
+        }
+    }
+
+    /// Nobody waits for an answer any more; false if it is there.
+    fn left(&self, ticket: Ticket) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(at) = state.flights.iter().position(|f| f.ticket == ticket) else { return false };
+        if state.session.flush(ticket) == Ok(true) {
+            state.flights.swap_remove(at);
+        } else if let Some(flight) = state.flights.get_mut(at) {
+            flight.turn = None;
+        }
+        true
+    }
+
+    /// Reads and hands out answers until the wire ends, and with it this process.
+    pub(super) fn read(&self) -> ! {
+        let mut input = Vec::new();
+        loop {
+            if let Err(words) = self.take(&mut input) {
+                exit(words);
+            }
+        }
+    }
+
+    /// Reads what there is, behind what has come of a message, and hands out what is whole.
+    fn take(&self, input: &mut Vec<u8>) -> core::result::Result<(), &'static str> {
+        let before = input.len();
+        input.try_reserve(PIECE).map_err(|_| "no memory for what comes by the wire")?;
+        input.resize(before + PIECE, 0);
+        let n = self.wire.read(input.get_mut(before..).unwrap_or_default()).unwrap_or(0);
+        input.truncate(before + n);
+        if n == 0 {
+            return Err(GONE);
+        }
+        let mut used = 0;
+        loop {
+            match frame::next(input.get(used..).unwrap_or_default(), MSIZE) {
+                Ok(Frame::Whole { frame, .. }) => {
+                    used += frame.len();
+                    self.receive(frame)?;
+                }
+                Ok(Frame::Missing(_)) => break,
+                Err(_) => return Err(STRANGE),
+            }
+        }
+        input.drain(..used);
+        Ok(())
+    }
+
+    fn receive(&self, frame: &[u8]) -> core::result::Result<(), &'static str> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let (ticket, answered) = match state.session.receive(frame) {
+            Ok(Event::Ready | Event::Nothing) => return Ok(()),
+            Ok(Event::Answer(ticket, r)) => (ticket, !matches!(r, Rmsg::Rerror { .. })),
+            Ok(Event::Flushed(ticket)) => (ticket, false),
+            Ok(Event::Refused | Event::Bad(..)) | Err(_) => return Err(STRANGE),
+        };
+        // Of what was only told there is none.
+        let Some(at) = state.flights.iter().position(|f| f.ticket == ticket) else { return Ok(()) };
+        let flight = state.flights.swap_remove(at);
+        if let Some(turn) = flight.turn {
+            *turn.frame.lock() = frame.to_vec();
+            // Fails only for a bad address.
+            let _ = sys::semrelease(&turn.done, 1);
+        } else if let Some(fid) = flight.makes.filter(|_| answered) {
+            // It goes with the next message that somebody sends.
+            let _ = state.session.submit(&Tmsg::Tclunk { fid });
+        }
+        Ok(())
+    }
+}
