@@ -12,6 +12,7 @@ mod left;
 mod limits;
 mod mail;
 mod proc;
+mod reuse;
 mod segment;
 mod share;
 mod swap;
@@ -194,6 +195,7 @@ fn all() -> Result<bool> {
         mail::TESTS,
         give::TESTS,
         segment::TESTS,
+        reuse::TESTS,
         swap::TESTS,
         share::TESTS,
         sync::TESTS,
