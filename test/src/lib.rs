@@ -93,7 +93,7 @@ const SCENARIOS: &[Scenario] = &[
     short("s45_segments", 900, s45_segments::run),
     short("s46_portal", 120, s46_portal::run),
     short("s47_swap", 700, s47_swap::run),
-    short("s48_wire", 300, s48_wire::run),
+    short("s48_wire", 640, s48_wire::run),
     short("s50_readme", 300, s50_readme::run),
     short("s55_programs", 600, s55_programs::run),
     short("s60_host", 600, s60_host::run),

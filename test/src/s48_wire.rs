@@ -22,7 +22,12 @@ find /n | wc -l
 
 /// The other end goes: who waits is told, and nobody stays.
 const END: &str = "\
-cat /n/s >/tmp/before
+head -c 3000000 /dev/zero >/tmp/big
+for(i in `{seq 6}) {
+    {rfork s; exec cp /tmp/big /n/big} &
+    sleep 0.0$i; echo -n interrupt >/proc/$apid/notepg; wait
+}
+cmp /n/s /n/t; cp /n/s /n/after; cmp /n/after /n/t; cp /tmp/big /n/big; cmp /tmp/big /n/big; echo whole
 sum </n/s >/tmp/x >[2=1] &
 kill ramfs; sleep 1
 cat /n/s >[2=1] | head -c 100
@@ -31,7 +36,7 @@ ps | grep -c far; echo still here
 
 fn machine(program: &std::path::Path, cpus: &str, script: &str) -> Result<String, crate::ctx::Failure> {
     let mut command = Command::new(program);
-    command.args(["run", "--cpus", cpus, "--timeout", "120", "-c", script]).stdin(Stdio::null());
+    command.args(["run", "--cpus", cpus, "--timeout", "200", "-c", script]).stdin(Stdio::null());
     let done = command.output()?;
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     println!("{cpus} CPUs: {:?}\n{out}{err}", done.status);
@@ -50,9 +55,12 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
             machine(&program, cpus, &format!("wire -s far /n ramfs -c\n{WORK}echo '@@'\n{END}exit ''\n"))?;
         let (worked, ended) = far.split_once("@@\n").ok_or(format!("it did not come to its end:\n{far}"))?;
         ensure(worked == near, || format!("behind a portal:\n{near}\nbehind a wire:\n{worked}"))?;
-        ensure(ended.contains("server died") && ended.ends_with("0\nstill here\n"), || {
-            format!("at the end:\n{ended}")
-        })?;
+        ensure(
+            ended.starts_with("whole\n")
+                && ended.contains("server died")
+                && ended.ends_with("0\nstill here\n"),
+            || format!("at the end:\n{ended}"),
+        )?;
     }
     Ok(format!("{} lines as behind a portal", near.lines().count()))
 }

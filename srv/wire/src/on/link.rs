@@ -1,19 +1,21 @@
-//! [`Link`]: requests on the wire, several at once, and their answers, which one process reads and hands out.
+//! [`Link`]: requests on the wire, several at once, which one thread writes, and their answers, which the process itself reads
+//! and hands out.
 //!
-//! A handler submits to the session, sends what the session has to say, and sleeps until its answer has come. One that is
-//! interrupted has its request flushed and leaves; a fid that the request made after all is clunked.
+//! A handler submits to the session and sleeps until its answer has come. It does not write: an interrupt would leave half a
+//! message on the wire, and what follows would be taken for the rest. One that is interrupted has its request flushed and
+//! leaves; a fid that the request made after all is clunked. The reader does not write either, since the other end may read
+//! nothing before it has written its answers.
 //!
-//! Locks: `out` is held while bytes are written, so that messages stay whole and in order; `state` never while somebody
-//! waits, and inside `out` only to fetch the bytes. The reader never writes: the other end may read nothing before it has
-//! written its answers.
+//! Locks: `state` is never held while somebody waits.
 
 use core::sync::atomic::AtomicI32;
 use ninep::frame::{self, Frame};
 use ninep::session::{Client, ClientEvent as Event, ClientTicket as Ticket};
 use ninep::{Ask, Rmsg, Tmsg};
+use portolan::alloc::format;
 use portolan::alloc::sync::Arc;
 use portolan::alloc::vec::Vec;
-use portolan::{File, Mutex, exit, sys};
+use portolan::{File, Mutex, exit, fs, process, sys};
 use serve::{Error, Fail, Result};
 
 /// Largest message that is offered.
@@ -21,6 +23,8 @@ const MSIZE: u32 = 1 << 16;
 /// Requests in flight: one for each activation, and clunks that nobody waits for.
 const REQUESTS: usize = 256;
 
+/// Nanoseconds after which the writer looks whether it is still wanted.
+const LOOK: i64 = 1_000_000_000;
 /// Bytes that are read at once.
 const PIECE: usize = 16 << 10;
 
@@ -52,8 +56,9 @@ struct State {
 /// The wire.
 pub(super) struct Link {
     wire: File,
-    out: Mutex<()>,
     state: Mutex<State>,
+    /// Released when the session has something to say.
+    more: AtomicI32,
 }
 
 /// The other end's words, where the whole system knows them.
@@ -65,12 +70,12 @@ impl Link {
     /// A wire on which nothing has been said.
     pub(super) fn new(wire: File) -> Link {
         let state = State { session: Client::new(MSIZE, REQUESTS), flights: Vec::new() };
-        Link { wire, out: Mutex::new(()), state: Mutex::new(state) }
+        Link { wire, state: Mutex::new(state), more: AtomicI32::new(0) }
     }
 
     /// Agrees on a version, before there are requests.
     pub(super) fn begin(&self) -> core::result::Result<(), &'static str> {
-        self.send().map_err(|_| GONE)?;
+        self.send();
         let mut input = Vec::new();
         while !self.state.lock().session.is_ready() {
             self.take(&mut input)?;
@@ -88,25 +93,41 @@ impl Link {
         self.state.lock().session.fid().ok_or(Error::NoMemory.into())
     }
 
-    /// Writes what the session has to say.
-    fn send(&self) -> Result<()> {
-        let _out = self.out.lock();
+    /// Has what the session has to say written.
+    fn send(&self) {
+        // Fails only for a bad address.
+        let _ = sys::semrelease(&self.more, 1);
+    }
+
+    /// Writes what the session has to say, until the wire ends or the process whose link it is does.
+    pub(super) fn write(&self, owner: u32) {
         let mut bytes = Vec::new();
-        {
-            let session = &mut self.state.lock().session;
-            bytes.try_reserve_exact(session.output().len())?;
-            bytes.extend_from_slice(session.output());
-            session.sent(bytes.len());
+        loop {
+            if sys::semacquire(&self.more, LOOK) != Some(1) {
+                if !fs::exists(format!("#proc/{owner}")) {
+                    return;
+                }
+                continue;
+            }
+            {
+                let session = &mut self.state.lock().session;
+                bytes.clear();
+                bytes.extend_from_slice(session.output());
+                session.sent(bytes.len());
+            }
+            if self.wire.write_all(&bytes).is_err() {
+                // The reader finds the end too, or what it waits for never comes.
+                let _ = process::kill(owner);
+                return;
+            }
         }
-        // Where that fails, the reader finds the end too.
-        self.wire.write_all(&bytes).map_err(|_| Error::Hungup.into())
     }
 
     /// A request whose answer nobody waits for.
     pub(super) fn tell(&self, t: &Tmsg<'_>) {
         // Without memory for it the fid stays with the other end until the wire is closed.
         if self.state.lock().session.submit(t).is_ok() {
-            let _ = self.send();
+            self.send();
         }
     }
 
@@ -120,14 +141,10 @@ impl Link {
             state.flights.push(Flight { ticket, turn: Some(turn.clone()), makes: t.effect().creates });
             ticket
         };
-        self.send()?;
+        self.send();
         if sys::semacquire(&turn.done, -1) != Some(1) && self.left(ticket) {
-            let _ = self.send();
+            self.send();
             return Err(Error::Interrupted.into());
-        }
-        if !self.state.lock().session.output().is_empty() {
-            // What waited for this answer.
-            self.send()?;
         }
         let frame = core::mem::take(&mut *turn.frame.lock());
         match Rmsg::decode(&frame) {
@@ -202,8 +219,11 @@ impl Link {
             // Fails only for a bad address.
             let _ = sys::semrelease(&turn.done, 1);
         } else if let Some(fid) = flight.makes.filter(|_| answered) {
-            // It goes with the next message that somebody sends.
             let _ = state.session.submit(&Tmsg::Tclunk { fid });
+        }
+        // That, or what waited for this answer.
+        if !state.session.output().is_empty() {
+            self.send();
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::portal::{self, Limits, Portal};
-use portolan::{Error, File, Result, fs, process, served, sys};
+use portolan::{Error, File, Result, fs, process, served, sys, thread};
 use tree::Far;
 
 const USAGE: &str = "usage: wire [-s NAME] DIR COMMAND [ARGUMENT…]
@@ -65,6 +65,8 @@ fn serve(given: &Given) -> Result<Portal> {
         .map_err(|e| Error::of(name, e))?;
     drop(theirs);
     let link: &'static Link = Box::leak(Box::new(Link::new(wire)));
+    let owner = process::id();
+    thread::spawn(move || link.write(owner))?;
     link.begin().map_err(|e| Error::of(name, e))?;
     let limits = Limits { activations: 32, flags: 0, stack: 0, reserved: 0 };
     let (portal, _) = served::serve(Far::new(link), &limits)?;

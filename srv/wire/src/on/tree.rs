@@ -47,8 +47,8 @@ impl Far {
         Far { link }
     }
 
-    /// Walks to a file of a directory, or with no name to the same file.
-    fn step(&self, from: &Node, name: Option<&str>) -> Result<Node> {
+    /// Walks to a file of a directory, or with no name to the same file: a fid's number, and the file's qid.
+    fn walked(&self, from: &Node, name: Option<&str>) -> Result<(u32, Qid)> {
         let list = [Name::new(name.unwrap_or(".")).map_err(|_| Error::NotExist)?];
         let list = if name.is_some() { &list[..] } else { &[] };
         let wname = Names::new(list).map_err(|_| Error::NotExist)?;
@@ -58,7 +58,13 @@ impl Far {
             Rmsg::Rwalk { wqid } => Some(wqid.iter().last()),
             _ => None,
         })?;
-        Ok(Node { fid: Fid::new(self.link, newfid)?, qid: qid.unwrap_or(from.qid) })
+        Ok((newfid, qid.unwrap_or(from.qid)))
+    }
+
+    /// The same as a node.
+    fn step(&self, from: &Node, name: Option<&str>) -> Result<Node> {
+        let (number, qid) = self.walked(from, name)?;
+        Ok(Node { fid: Fid::new(self.link, number)?, qid })
     }
 
     /// Reads of a file or directory what one message brings.
@@ -178,10 +184,8 @@ impl Server for Far {
 
     fn remove(&self, _: &Ctx<'_>, node: &Node) -> Result<()> {
         // The message ends its fid, and the node's may be used further.
-        let Node { fid, .. } = self.step(node, None)?;
-        let number = fid.number;
-        core::mem::forget(fid);
-        self.link.ask(&Tmsg::Tremove { fid: number }, |r| matches!(r, Rmsg::Rremove {}).then_some(()))
+        let (fid, _) = self.walked(node, None)?;
+        self.link.ask(&Tmsg::Tremove { fid }, |r| matches!(r, Rmsg::Rremove {}).then_some(()))
     }
 
     fn stat(&self, _: &Ctx<'_>, node: &Node, out: &mut dyn FnMut(&Stat<'_>) -> Result<()>) -> Result<()> {
