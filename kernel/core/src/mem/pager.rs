@@ -323,6 +323,9 @@ pub(super) fn store(file: &File, start: u64, end: u64, frames: &[Frame]) -> Resu
 
 /// Rows of frames that are looked up together: a file's pages are mostly in a few.
 const ROWS: usize = 4;
+/// Bytes that are copied at once after some had to be brought where they go to: so many are there together however little
+/// memory there is, so each copy gets on.
+const BROUGHT: usize = 16 * PAGE;
 
 /// Reads from the pages of a file that has a segment, bringing those that are not here: how many bytes, as many as a server
 /// would move at most; none without a segment, or beyond the file's end, where its server is to be asked.
@@ -332,6 +335,7 @@ pub fn read(file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>>
     let mut done = 0usize;
     // Without one, what is brought could be let go at once.
     let mut user = None;
+    let mut most = IO;
     loop {
         let mut at = offset.saturating_add(done as u64);
         let mut rows = [(NONE, 0); ROWS];
@@ -346,14 +350,19 @@ pub fn read(file: &Ref<File>, to: UserBuf, offset: u64) -> Result<Option<usize>>
             if row == 0 {
                 break;
             }
-            let piece = UserBuf { addr: to.addr.wrapping_add(done as u64), len: row };
-            if !machine::frame_to_user(frame, skip, piece) {
-                bring(piece, Access::Write)?;
+            let len = row.min(most);
+            let addr = to.addr.wrapping_add(done as u64);
+            if !machine::frame_to_user(frame, skip, UserBuf { addr, len }) {
+                most = BROUGHT;
+                bring(UserBuf { addr, len: len.min(most) }, Access::Write)?;
                 // The pages may be others by now.
                 break;
             }
-            done = done.wrapping_add(row);
-            at = at.wrapping_add(row as u64);
+            done = done.wrapping_add(len);
+            at = at.wrapping_add(len as u64);
+            if len < row {
+                break;
+            }
         }
         if done == to.len {
             return Ok(Some(done));
