@@ -206,7 +206,7 @@ unsafe extern "Rust" {
     pub safe fn fill(root: Root, addr: u64, table: Frame, index: u64, count: u64, rights: Rights) -> bool;
     /// Takes everything out of a range of whole pages, links too: was there anything? None of the frames is freed.
     pub safe fn clear(root: Root, from: u64, to: u64) -> bool;
-    /// If this CPU has that root loaded, loads one with the kernel alone. [`idle`] does so too.
+    /// If this CPU has that root loaded, loads one with the kernel alone.
     pub safe fn leave(root: Root);
     /// Forgets one address on this CPU.
     pub safe fn flush_page(addr: u64);

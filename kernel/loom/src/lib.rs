@@ -98,6 +98,8 @@ pub mod machine {
     pub fn relax() {
         loom::thread::yield_now();
     }
+    pub fn kernel_root() {}
+    pub fn load(_: ()) {}
     pub fn idle() {}
     pub fn flush_all() {}
     pub fn ipi(_: usize, _: Ipi) {}

@@ -88,8 +88,10 @@ pub fn serve() {
     MAILBOXES.serve(machine::cpu(), machine::flush_all);
 }
 
-/// Halts until an interrupt came, on a CPU that has nothing to run; [`machine::idle`] leaves no space loaded.
+/// Halts until an interrupt came, on a CPU that has nothing to run.
 pub fn rest() {
+    // Before it rests, so that it walks no tables that somebody frees meanwhile.
+    machine::load(machine::kernel_root());
     MAILBOXES.rest(machine::cpu());
     machine::idle();
     MAILBOXES.rouse(machine::cpu());
@@ -112,16 +114,11 @@ pub fn others(cpus: u32) {
     }
 }
 
-/// Makes this CPU, and the others of the mask, forget.
-pub fn all(cpus: u32) {
-    machine::flush_all();
-    others(cpus);
-}
-
 /// Makes every CPU forget, whatever it has loaded. What another CPU had looked up without a reference it has let go of
 /// by then.
 pub fn everywhere() {
-    all(u32::MAX.checked_shr(32u32.saturating_sub(machine::cpus() as u32)).unwrap_or(0));
+    machine::flush_all();
+    others(u32::MAX.checked_shr(32u32.saturating_sub(machine::cpus() as u32)).unwrap_or(0));
 }
 
 #[cfg(test)]

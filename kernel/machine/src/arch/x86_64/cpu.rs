@@ -227,7 +227,6 @@ pub(super) fn set_vector(at: u64) {
 
 #[unsafe(no_mangle)]
 fn idle() {
-    super::page::load_kernel();
     // SAFETY: interrupts come on this stack, between the two instructions; their handlers return here.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }

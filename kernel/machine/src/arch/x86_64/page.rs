@@ -191,7 +191,7 @@ fn set(root: u64) {
 }
 
 /// Loads the tables that have nothing but the kernel.
-pub(super) fn load_kernel() {
+fn load_kernel() {
     let root = KERNEL_ROOT.load(Ordering::Relaxed);
     if current() != root {
         set(root);
