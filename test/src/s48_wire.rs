@@ -20,18 +20,23 @@ for(i in `{seq 8}) for(f in /lib/man/*) cmp $f /n/man$i/`{basename $f} || echo d
 find /n | wc -l
 ";
 
+/// What may not grow by a server that came and went.
+const COUNT: &str = "grep -e '^processes' -e '^portals' -e '^lent' -e '^zombies' /dev/counters";
+
 /// The other end goes: who waits is told, and nobody stays.
 const END: &str = "\
 head -c 3000000 /dev/zero >/tmp/big
 for(i in `{seq 6}) {
     {rfork s; exec cp /tmp/big /n/big} &
-    sleep 0.0$i; echo -n interrupt >/proc/$apid/notepg; wait
+    sleep 0.0$i; @{echo -n interrupt >/proc/$apid/notepg} >[2]/dev/null; wait
 }
 cmp /n/s /n/t; cp /n/s /n/after; cmp /n/after /n/t; cp /tmp/big /n/big; cmp /tmp/big /n/big; echo whole
 sum </n/s >/tmp/x >[2=1] &
-kill ramfs; sleep 1
+kill ramfs; sleep 3
 cat /n/s >[2=1] | head -c 100
+unmount /n; rm /srv/far; COUNT >/tmp/counted
 ps | grep -c far; echo still here
+cmp /tmp/before /tmp/counted || cat /tmp/before /tmp/counted
 ";
 
 fn machine(program: &std::path::Path, cpus: &str, script: &str) -> Result<String, crate::ctx::Failure> {
@@ -51,8 +56,8 @@ pub(crate) fn run(ctx: &mut Ctx) -> Outcome {
     let near = machine(&program, "2", &format!("ramfs -s far /n\n{WORK}"))?;
     ensure(near.lines().count() >= 19 && !near.contains("differs"), || format!("behind a portal:\n{near}"))?;
     for cpus in ["1", "2"] {
-        let far =
-            machine(&program, cpus, &format!("wire -s far /n ramfs -c\n{WORK}echo '@@'\n{END}exit ''\n"))?;
+        let script = format!("COUNT >/tmp/before\nwire -s far /n ramfs -c\n{WORK}echo '@@'\n{END}exit ''\n");
+        let far = machine(&program, cpus, &script.replace("COUNT", COUNT))?;
         let (worked, ended) = far.split_once("@@\n").ok_or(format!("it did not come to its end:\n{far}"))?;
         ensure(worked == near, || format!("behind a portal:\n{near}\nbehind a wire:\n{worked}"))?;
         ensure(

@@ -1,11 +1,10 @@
 //! The command line of the machine's `ramfs`: `ramfs [-s NAME] [-m OCTAL] [-q BYTES] [DIR]`, and `ramfs -c`.
 
-use portolan::abi::file::{MCREATE, MREPL, ORDWR, OREAD};
-use portolan::alloc::format;
+use portolan::abi::file::OREAD;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::portal::{self, Limits};
-use portolan::{Error, File, Result, fs, process, served, time};
+use portolan::{Error, File, Result, fs, served, time};
 use ramfs::{Options, Ramfs};
 
 /// Bytes that are read of a connection at once.
@@ -54,9 +53,7 @@ fn parse() -> Result<Option<Given>> {
     if given.connection && given.dir.is_some() {
         return Err(usage());
     }
-    if given.name.is_empty() || given.name.contains('/') {
-        return Err(Error::of(&given.name, "not a name for a file in /srv"));
-    }
+    portal::check_name(&given.name)?;
     Ok(Some(given))
 }
 
@@ -132,9 +129,7 @@ fn serve(given: &Given) -> Result<portal::Portal> {
     let tree = tree(given)?;
     let limits = Limits { activations: 32, flags: 0, stack: 0, reserved: 0 };
     let (portal, _) = served::serve(tree, &limits)?;
-    portal.post(&given.name)?;
-    // A name is a help to people; without one the server serves as well.
-    let _ = fs::write(format!("#proc/{}/args", process::id()), &given.name);
+    portal.post_as(&given.name)?;
     Ok(portal)
 }
 
@@ -148,8 +143,7 @@ pub(crate) fn main() -> Result<()> {
     }
     portal::in_background(|| serve(&given))?;
     if let Some(dir) = &given.dir {
-        let server = File::open(format!("/srv/{}", given.name), ORDWR)?;
-        fs::mount(&server, dir, MREPL | MCREATE, "").map_err(|e| Error::of(dir, e))?;
+        portal::mount(&given.name, dir)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! [`Portal::new`] makes one from an entry function; [`Portal::post`] gives it a name in /srv. The trait of
 //! `portolan-serve` with its engine makes entry functions for servers that are written as a set of file operations.
 
-use super::error::{Result, check};
+use super::error::{Error, Result, check};
 use super::file::File;
 use crate::alloc::boxed::Box;
 use crate::sys;
@@ -34,6 +34,14 @@ impl Portal {
         f.write_all(crate::alloc::format!("{}", self.0.fd()).as_bytes())
     }
 
+    /// As [`Portal::post`], and calls the process so in `/proc`.
+    pub fn post_as(&self, name: &str) -> Result<()> {
+        self.post(name)?;
+        // A name is a help to people; without one the server serves as well.
+        let _ = super::fs::write(crate::alloc::format!("#proc/{}/args", super::process::id()), name);
+        Ok(())
+    }
+
     /// Lets up to `n` callers that are parked on a queue try again.
     pub fn wake(&self, queue: u64, n: u32) -> Result<()> {
         check(sys::wake(self.0.fd(), queue, n)).map(drop)
@@ -45,6 +53,21 @@ pub const SUPERVISED: &str = "supervised";
 
 /// The portal of a supervised server, behind which its process stays when main has returned; -1 for none.
 static STAYS: AtomicI32 = AtomicI32::new(-1);
+
+/// Is this a name for a file in `/srv`?
+pub fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains('/') {
+        return Err(Error::of(name, "not a name for a file in /srv"));
+    }
+    Ok(())
+}
+
+/// Mounts what is posted as `/srv/NAME` on a directory, in whose place it is.
+pub fn mount(name: &str, dir: &str) -> Result<()> {
+    let server = File::open(crate::alloc::format!("/srv/{name}"), abi::file::ORDWR)?;
+    let flags = abi::file::MREPL | abi::file::MCREATE;
+    super::fs::mount(&server, dir, flags, "").map_err(|e| Error::of(dir, e))
+}
 
 /// Runs `serve` in a process of its own that stays when this one ends, and returns when `serve` has said that it is
 /// ready by returning its portal. What it returns as an error is returned here.
@@ -78,11 +101,7 @@ pub fn in_background(serve: impl FnOnce() -> Result<Portal>) -> Result<u32> {
     }
     drop(write);
     let words = read.read_all()?;
-    if words.is_empty() {
-        Ok(pid)
-    } else {
-        Err(super::Error::new(core::str::from_utf8(&words).unwrap_or("?")))
-    }
+    if words.is_empty() { Ok(pid) } else { Err(Error::new(core::str::from_utf8(&words).unwrap_or("?"))) }
 }
 
 /// What a program does when its main has returned: a supervised server stays.

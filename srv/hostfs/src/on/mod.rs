@@ -5,11 +5,9 @@ mod tree;
 
 use link::Link;
 use ninep::dialect::l;
-use portolan::abi::file::{MCREATE, MREPL, ORDWR};
-use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::portal::{self, Limits, Portal};
-use portolan::{Error, File, Result, fs, process, served};
+use portolan::{Error, File, Result, fs, served};
 use tree::Host;
 use virtio::DeviceType;
 
@@ -43,9 +41,7 @@ fn parse() -> Result<Option<Given>> {
             w => given.dir = Some(String::from(w)),
         }
     }
-    if given.name.is_empty() || given.name.contains('/') {
-        return Err(Error::of(&given.name, "not a name for a file in /srv"));
-    }
+    portal::check_name(&given.name)?;
     Ok(Some(given))
 }
 
@@ -81,9 +77,7 @@ fn serve(given: &Given) -> Result<Portal> {
     let tree = Host::new(link, owner).map_err(said)?;
     let limits = Limits { activations: 32, flags: 0, stack: 0, reserved: 0 };
     let (portal, _) = served::serve(tree, &limits)?;
-    portal.post(&given.name)?;
-    // A name is a help to people; without one the server serves as well.
-    let _ = fs::write(format!("#proc/{}/args", process::id()), &given.name);
+    portal.post_as(&given.name)?;
     Ok(portal)
 }
 
@@ -94,8 +88,7 @@ pub(crate) fn main() -> Result<()> {
     };
     portal::in_background(|| serve(&given))?;
     if let Some(dir) = &given.dir {
-        let server = File::open(format!("/srv/{}", given.name), ORDWR)?;
-        fs::mount(&server, dir, MREPL | MCREATE, "").map_err(|e| Error::of(dir, e))?;
+        portal::mount(&given.name, dir)?;
     }
     Ok(())
 }

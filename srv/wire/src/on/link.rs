@@ -13,10 +13,10 @@ use ninep::frame::{self, Frame};
 use ninep::session::{Client, ClientEvent as Event, ClientTicket as Ticket};
 use ninep::{Ask, Rmsg, Tmsg};
 use portolan::alloc::format;
-use portolan::alloc::sync::Arc;
 use portolan::alloc::vec::Vec;
 use portolan::{File, Mutex, exit, fs, process, sys};
 use serve::{Error, Fail, Result};
+use sync::Shared;
 
 /// Largest message that is offered.
 const MSIZE: u32 = 1 << 16;
@@ -43,7 +43,7 @@ struct Turn {
 struct Flight {
     ticket: Ticket,
     /// None if nobody waits.
-    turn: Option<Arc<Turn>>,
+    turn: Option<Shared<Turn>>,
     /// The fid that it may make.
     makes: Option<u32>,
 }
@@ -101,7 +101,7 @@ impl Link {
 
     /// Writes what the session has to say, until the wire ends or the process whose link it is does.
     pub(super) fn write(&self, owner: u32) {
-        let mut bytes = Vec::new();
+        let mut bytes = [0; PIECE];
         loop {
             if sys::semacquire(&self.more, LOOK) != Some(1) {
                 if !fs::exists(format!("#proc/{owner}")) {
@@ -109,18 +109,24 @@ impl Link {
                 }
                 continue;
             }
-            {
-                let session = &mut self.state.lock().session;
-                bytes.clear();
-                bytes.extend_from_slice(session.output());
-                session.sent(bytes.len());
-            }
-            if self.wire.write_all(&bytes).is_err() {
-                // The reader finds the end too, or what it waits for never comes.
-                let _ = process::kill(owner);
-                return;
+            while let Some(piece) = self.next(&mut bytes) {
+                if self.wire.write_all(piece).is_err() {
+                    // The reader finds the end too, or what it waits for never comes.
+                    let _ = process::kill(owner);
+                    return;
+                }
             }
         }
+    }
+
+    /// The next of what the session has to say, as much as there is room for.
+    fn next<'b>(&self, room: &'b mut [u8; PIECE]) -> Option<&'b [u8]> {
+        let session = &mut self.state.lock().session;
+        let n = session.output().len().min(PIECE);
+        let piece = room.get_mut(..n).filter(|p| !p.is_empty())?;
+        piece.copy_from_slice(session.output().get(..n)?);
+        session.sent(n);
+        Some(piece)
     }
 
     /// A request whose answer nobody waits for.
@@ -133,11 +139,19 @@ impl Link {
 
     /// Sends a request and makes something of its answer.
     pub(super) fn ask<T>(&self, t: &Tmsg<'_>, take: impl FnOnce(&Rmsg<'_>) -> Option<T>) -> Result<T> {
-        let turn = Arc::new(Turn::default());
+        let turn = Shared::try_new(Turn::default())?;
         let ticket = {
             let mut state = self.state.lock();
             state.flights.try_reserve(1)?;
-            let ticket = state.session.submit(t).map_err(Fail::Error)?;
+            let ticket = match state.session.submit(t) {
+                Ok(ticket) => ticket,
+                Err(e) => {
+                    if let Some(fid) = t.effect().creates {
+                        state.session.forget(fid);
+                    }
+                    return Err(e.into());
+                }
+            };
             state.flights.push(Flight { ticket, turn: Some(turn.clone()), makes: t.effect().creates });
             ticket
         };
@@ -150,6 +164,7 @@ impl Link {
         match Rmsg::decode(&frame) {
             Ok((_, Rmsg::Rerror { ename })) => Err(fail(ename)),
             Ok((_, r)) => take(&r).ok_or(Error::BadReply.into()),
+            Err(_) if frame.is_empty() => Err(Error::NoMemory.into()),
             Err(_) => Err(Error::BadReply.into()),
         }
     }
@@ -215,7 +230,12 @@ impl Link {
         let Some(at) = state.flights.iter().position(|f| f.ticket == ticket) else { return Ok(()) };
         let flight = state.flights.swap_remove(at);
         if let Some(turn) = flight.turn {
-            *turn.frame.lock() = frame.to_vec();
+            let mut copy = turn.frame.lock();
+            // Without memory it stays empty, which says so.
+            if copy.try_reserve_exact(frame.len()).is_ok() {
+                copy.extend_from_slice(frame);
+            }
+            drop(copy);
             // Fails only for a bad address.
             let _ = sys::semrelease(&turn.done, 1);
         } else if let Some(fid) = flight.makes.filter(|_| answered) {

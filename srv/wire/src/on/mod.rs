@@ -4,13 +4,12 @@ mod link;
 mod tree;
 
 use link::Link;
-use portolan::abi::file::{MCREATE, MREPL, ORDWR};
 use portolan::alloc::boxed::Box;
 use portolan::alloc::format;
 use portolan::alloc::string::String;
 use portolan::alloc::vec::Vec;
 use portolan::portal::{self, Limits, Portal};
-use portolan::{Error, File, Result, fs, process, served, sys, thread};
+use portolan::{Error, File, Result, process, served, sys, thread};
 use tree::Far;
 
 const USAGE: &str = "usage: wire [-s NAME] DIR COMMAND [ARGUMENT…]
@@ -45,9 +44,7 @@ fn parse() -> Result<Option<Given>> {
     if given.command.is_empty() {
         return Err(usage());
     }
-    if given.name.is_empty() || given.name.contains('/') {
-        return Err(Error::of(&given.name, "not a name for a file in /srv"));
-    }
+    portal::check_name(&given.name)?;
     Ok(Some(given))
 }
 
@@ -70,9 +67,7 @@ fn serve(given: &Given) -> Result<Portal> {
     link.begin().map_err(|e| Error::of(name, e))?;
     let limits = Limits { activations: 32, flags: 0, stack: 0, reserved: 0 };
     let (portal, _) = served::serve(Far::new(link), &limits)?;
-    portal.post(&given.name)?;
-    // A name is a help to people; without one the server serves as well.
-    let _ = fs::write(format!("#proc/{}/args", process::id()), &given.name);
+    portal.post_as(&given.name)?;
     portal::meanwhile(|| link.read());
     Ok(portal)
 }
@@ -83,6 +78,5 @@ pub(crate) fn main() -> Result<()> {
         return Ok(());
     };
     portal::in_background(|| serve(&given))?;
-    let server = File::open(format!("/srv/{}", given.name), ORDWR)?;
-    fs::mount(&server, &given.dir, MREPL | MCREATE, "").map_err(|e| Error::of(&given.dir, e))
+    portal::mount(&given.name, &given.dir)
 }

@@ -140,8 +140,11 @@ impl Server for Far {
             let inside = place.checked_sub(*start).and_then(|skip| bytes.get(skip as usize..));
             let Some(rest) = inside.filter(|rest| !rest.is_empty()) else {
                 let room = self.link.room();
-                *bytes = self.piece(dir, place, room, <[u8]>::to_vec)?;
+                bytes.clear();
                 *start = place;
+                self.piece(dir, place, room, |data| {
+                    bytes.try_reserve(data.len()).map(|()| bytes.extend_from_slice(data))
+                })??;
                 if bytes.is_empty() {
                     return Ok(());
                 }
